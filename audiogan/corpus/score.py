@@ -1,0 +1,142 @@
+"""A piece of music as notes on a grid of ticks: what a MIDI file says, without the file.
+
+Times are whole ticks; `Score.resolution` ticks make one beat (a quarter note), so a time in beats is the exact fraction
+`tick / resolution`. The notes of a track are columns of numbers, not objects: a corpus holds millions of them. Nothing here
+reads or writes files (`audiogan.corpus.midi` does), and nothing here knows about pianorolls.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Note(NamedTuple):
+    """One note: `onset` and `offset` in ticks (onset < offset), `pitch` and `velocity` in 0–127."""
+
+    onset: int
+    offset: int
+    pitch: int
+    velocity: int
+
+
+@dataclass(frozen=True, eq=False)
+class Notes:
+    """Notes as columns, sorted by (onset, pitch, offset, velocity); read-only.
+
+    Args:
+        onset: `(note,)` int64, ticks, 0 or more.
+        offset: `(note,)` int64, ticks, after `onset`.
+        pitch: `(note,)` int64, 0–127.
+        velocity: `(note,)` int64, 1–127.
+    """
+
+    onset: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    pitch: NDArray[np.int64]
+    velocity: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        columns = [np.asarray(column, dtype=np.int64) for column in (self.onset, self.offset, self.pitch, self.velocity)]
+        assert len({column.shape for column in columns}) == 1 and columns[0].ndim == 1, "columns of one length"
+        order = np.lexsort((columns[3], columns[1], columns[2], columns[0]))
+        for name, column in zip(("onset", "offset", "pitch", "velocity"), columns, strict=True):
+            column = column[order]
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+
+    @classmethod
+    def from_list(cls, notes: list[Note]) -> "Notes":
+        """Build from note tuples in any order."""
+        table = np.array(notes, dtype=np.int64).reshape(-1, 4)
+        return cls(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
+
+    def __len__(self) -> int:
+        return len(self.onset)
+
+    def __iter__(self) -> Iterator[Note]:
+        columns = (self.onset.tolist(), self.offset.tolist(), self.pitch.tolist(), self.velocity.tolist())
+        return (Note(*values) for values in zip(*columns, strict=True))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Notes):
+            return NotImplemented
+        return all(
+            np.array_equal(mine, theirs)
+            for mine, theirs in (
+                (self.onset, other.onset),
+                (self.offset, other.offset),
+                (self.pitch, other.pitch),
+                (self.velocity, other.velocity),
+            )
+        )
+
+    def where(self, mask: NDArray[np.bool_]) -> "Notes":
+        """Keep the notes where `mask` `(note,)` is true."""
+        return Notes(self.onset[mask], self.offset[mask], self.pitch[mask], self.velocity[mask])
+
+
+@dataclass(frozen=True)
+class Track:
+    """One instrument: its notes, its General MIDI `program` (0–127; kit number for drums) and its name."""
+
+    notes: Notes
+    program: int = 0
+    is_drum: bool = False
+    name: str = ""
+
+
+class Tempo(NamedTuple):
+    """From `tick` on, `qpm` quarter notes per minute."""
+
+    tick: int
+    qpm: float
+
+
+class Metre(NamedTuple):
+    """From `tick` on, bars of `numerator` notes of length 1/`denominator`."""
+
+    tick: int
+    numerator: int
+    denominator: int
+
+
+class Key(NamedTuple):
+    """From `tick` on, `sharps` sharps (negative: flats, -7–7), major or minor."""
+
+    tick: int
+    sharps: int
+    is_minor: bool
+
+
+@dataclass(frozen=True)
+class Score:
+    """A whole piece. Empty `tempos` mean 120 qpm, empty `metres` 4/4, empty `keys` an unknown key.
+
+    Args:
+        resolution: Ticks per beat (quarter note), 1–32767.
+        tracks: Instruments, in file order.
+        tempos, metres, keys: Changes sorted by tick, at most one per tick.
+    """
+
+    resolution: int
+    tracks: tuple[Track, ...]
+    tempos: tuple[Tempo, ...] = ()
+    metres: tuple[Metre, ...] = ()
+    keys: tuple[Key, ...] = ()
+
+    @property
+    def n_notes(self) -> int:
+        """Number of notes in all tracks."""
+        return sum(len(track.notes) for track in self.tracks)
+
+    @property
+    def n_ticks(self) -> int:
+        """Last offset of any note, in ticks; 0 without notes."""
+        return max((int(track.notes.offset.max()) for track in self.tracks if len(track.notes)), default=0)
+
+    def with_tracks(self, tracks: tuple[Track, ...]) -> "Score":
+        """The same piece with other tracks."""
+        return replace(self, tracks=tracks)
