@@ -1,0 +1,1 @@
+"""Files' contents as tensors, and back: pure functions."""

@@ -1,0 +1,371 @@
+"""Score ↔ pianoroll: notes of a piece as planes over (track, bar, timestep, pitch), and back.
+
+The grid is in beats, so tempo never moves it: one beat is `beat_resolution` timesteps. Four planes hold what the grid can
+say: **onset** and **sustain** (0 or 1; two planes, because one cannot tell a repeated note from a held one), **velocity**
+(0–1) and **timing** (-0.5 to 0.5 timesteps, what rounding took away), the last two at onset cells only. Between score and
+planes stands `RollNotes`, the same notes as columns of whole timesteps: corpora are cached in that form and drawn into
+planes window by window. Written for MuseGAN's task (arXiv 1709.06298), whose single plane merges repeated notes; tempo,
+metre and key stay with the `Score`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
+
+PLANES = ("onset", "sustain", "velocity", "timing")
+TICKS_PER_BEAT = 480
+MAX_VELOCITY = 127
+DEFAULT_VELOCITY = 100
+
+# General MIDI percussion keys folded into nine classes, named by the key that is written.
+GM9 = {
+    **dict.fromkeys((35, 36), 36),
+    **dict.fromkeys((37, 38, 39, 40), 38),
+    **dict.fromkeys((42, 44), 42),
+    46: 46,
+    **dict.fromkeys((41, 43), 43),
+    **dict.fromkeys((45, 47), 47),
+    **dict.fromkeys((48, 50), 50),
+    **dict.fromkeys((49, 52, 55, 57), 49),
+    **dict.fromkeys((51, 53, 59), 51),
+}
+DRUM_MAPS = {"gm9": GM9, "gm47": {key: key for key in range(35, 82)}}
+
+
+@dataclass(frozen=True)
+class Role:
+    """One track of the roll.
+
+    Args:
+        name: Name of the written track.
+        program: General MIDI program written, 0–127 (kit number for drums).
+        is_drum: Whether the track is percussion.
+        sources: Programs (0–127) that feed this role when a score is read; ignored for drums.
+    """
+
+    name: str
+    program: int
+    is_drum: bool = False
+    sources: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where cells lie in time and pitch.
+
+    Args:
+        beat_resolution: Timesteps per beat (quarter note).
+        n_bars: Bars in one clip.
+        numerator, denominator: The metre, 4/4, 3/4 or 6/8.
+        lowest_pitch, n_pitches: MIDI pitches of the rows, `lowest_pitch` to `lowest_pitch + n_pitches - 1`.
+        drum_map: `"gm9"` (nine classes) or `"gm47"` (every key for itself).
+    """
+
+    beat_resolution: int = 12
+    n_bars: int = 4
+    numerator: int = 4
+    denominator: int = 4
+    lowest_pitch: int = 24
+    n_pitches: int = 84
+    drum_map: str = "gm9"
+
+    @property
+    def n_timesteps(self) -> int:
+        """Timesteps per bar."""
+        return self.beat_resolution * self.numerator * 4 // self.denominator
+
+    @property
+    def ticks_per_timestep(self) -> int:
+        """Ticks of a written score in one timestep."""
+        return TICKS_PER_BEAT // self.beat_resolution
+
+    @property
+    def drum_pitches(self) -> tuple[int, ...]:
+        """Percussion keys that can be written, ascending."""
+        keys = sorted(set(DRUM_MAPS[self.drum_map].values()))
+        return tuple(key for key in keys if 0 <= key - self.lowest_pitch < self.n_pitches)
+
+
+@dataclass(frozen=True, eq=False)
+class RollNotes:
+    """Notes on the grid as columns, sorted by start; a cell holds at most one onset and sounding notes never overlap.
+
+    Args:
+        role: `(note,)` int16, index of the role.
+        start, end: `(note,)` int32, timesteps, start < end.
+        row: `(note,)` int16, pitch minus the grid's lowest pitch.
+        velocity: `(note,)` uint8, 1–127.
+        timing: `(note,)` float32, timesteps, [-0.5, 0.5).
+        n_merged: Notes that shared a cell with another one and were merged into it.
+        n_folded: Notes outside the pitch range, moved by octaves (drums: left out).
+    """
+
+    role: NDArray[np.int16]
+    start: NDArray[np.int32]
+    end: NDArray[np.int32]
+    row: NDArray[np.int16]
+    velocity: NDArray[np.uint8]
+    timing: NDArray[np.float32]
+    n_merged: int = 0
+    n_folded: int = 0
+
+    def __len__(self) -> int:
+        return len(self.start)
+
+    def where(self, mask: NDArray[np.bool_]) -> "RollNotes":
+        """Keep the notes where `mask` `(note,)` is true."""
+        columns = (self.role, self.start, self.end, self.row, self.velocity, self.timing)
+        return RollNotes(*(column[mask] for column in columns))
+
+
+# ---------------------------------------------------------------------------------------------------------------- encode
+
+
+def assign_roles(score: Score, roles: tuple[Role, ...]) -> list[int | None]:
+    """Give the index of the role that each track of `score` plays, or None for a track that has none.
+
+    A track whose name is the role's name comes first; then drums and the programs of `Role.sources`.
+    """
+    by_name = {role.name.lower(): index for index, role in enumerate(roles)}
+    assigned: list[int | None] = []
+    for track in score.tracks:
+        named = by_name.get(track.name.strip().lower())
+        if named is not None and roles[named].is_drum == track.is_drum:
+            assigned.append(named)
+            continue
+        matches = (
+            index
+            for index, role in enumerate(roles)
+            if role.is_drum == track.is_drum and (track.is_drum or track.program in role.sources)
+        )
+        assigned.append(next(matches, None))
+    return assigned
+
+
+def quantise(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int = 0) -> RollNotes:
+    """Put the notes that start at or after `first_tick` on the grid, counted in timesteps from there.
+
+    Starts are rounded half up and the rest goes to `timing`; ends are rounded, at least one timestep after the start; drum
+    hits have no length and take one timestep.
+    Two notes in one cell keep the later end and the higher velocity; a note still sounding at the next onset of its pitch
+    ends there.
+
+    Args:
+        score: Any score; tracks without a role are left out.
+        grid: Cells.
+        roles: Tracks of the roll.
+        first_tick: Where timestep 0 lies, in ticks of the score.
+    """
+    parts, n_folded = [], 0
+    for track, role in zip(score.tracks, assign_roles(score, roles), strict=True):
+        if role is None:
+            continue
+        notes = track.notes
+        row, kept = _rows(notes.pitch, grid, roles[role].is_drum)
+        n_folded += int((~kept).sum() if roles[role].is_drum else (row != notes.pitch - grid.lowest_pitch).sum())
+        kept &= notes.onset >= first_tick
+        # Exact in whole numbers: round(ticks * beat_resolution / resolution), half up.
+        scaled = 2 * grid.beat_resolution * (notes.onset - first_tick) + score.resolution
+        start = scaled // (2 * score.resolution)
+        timing = (scaled - start * 2 * score.resolution - score.resolution) / (2 * score.resolution)
+        end = (2 * grid.beat_resolution * (notes.offset - first_tick) + score.resolution) // (2 * score.resolution)
+        end = start + 1 if roles[role].is_drum else np.maximum(end, start + 1)
+        columns = (np.full(len(notes), role), start, end, row, notes.velocity, timing)
+        parts.append(np.stack([column[kept] for column in columns]))
+    table = np.concatenate(parts, axis=1) if parts else np.zeros((6, 0))
+    return _merge(table, n_folded)
+
+
+def _rows(pitch: NDArray[np.int64], grid: Grid, is_drum: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Rows of the grid for MIDI pitches, and which of them can be shown: melodic ones fold by octaves, drums drop out."""
+    if is_drum:
+        table = np.full(128, -1)
+        for key, written in DRUM_MAPS[grid.drum_map].items():
+            table[key] = written - grid.lowest_pitch
+        row = table[pitch]
+        return row, (row >= 0) & (row < grid.n_pitches)
+    row = pitch - grid.lowest_pitch
+    row = np.where(row < 0, row % 12, row)
+    top = grid.n_pitches - 1
+    row = np.where(row > top, top - (top - row) % 12, row)
+    return row, (row >= 0) & (row <= top)
+
+
+def _merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
+    """Make one note of each occupied cell and cut notes at the next onset of their pitch. Rows: see `quantise`."""
+    role, start, end, row, velocity, timing = table
+    order = np.lexsort((-velocity, start, row, role))
+    role, start, end, row, velocity, timing = table[:, order]
+    same_voice = (np.diff(role) == 0) & (np.diff(row) == 0)
+    first = np.ones(len(start), dtype=bool)
+    first[1:] = ~(same_voice & (np.diff(start) == 0))
+    heads = np.flatnonzero(first)
+    if len(heads):
+        end = np.maximum.reduceat(end, heads)
+    role, start, row, velocity, timing = (column[heads] for column in (role, start, row, velocity, timing))
+    if len(start) > 1:
+        same_voice = (np.diff(role) == 0) & (np.diff(row) == 0)
+        end[:-1] = np.where(same_voice, np.minimum(end[:-1], start[1:]), end[:-1])
+    order = np.lexsort((row, role, start))
+    return RollNotes(
+        role=role[order].astype(np.int16),
+        start=start[order].astype(np.int32),
+        end=end[order].astype(np.int32),
+        row=row[order].astype(np.int16),
+        velocity=velocity[order].astype(np.uint8),
+        timing=timing[order].astype(np.float32),
+        n_merged=table.shape[1] - len(heads),
+        n_folded=n_folded,
+    )
+
+
+def cut(notes: RollNotes, first: int, last: int) -> RollNotes:
+    """Cut the timesteps from `first` up to `last` out of `notes`, counted from `first`.
+
+    A note that sounds over an edge is split there, as an editor would split a clip: its part inside starts or ends on the
+    edge.
+    """
+    inside = notes.where((notes.start < last) & (notes.end > first))
+    return RollNotes(
+        role=inside.role,
+        start=np.maximum(inside.start, first) - np.int32(first),
+        end=np.minimum(inside.end, last) - np.int32(first),
+        row=inside.row,
+        velocity=inside.velocity,
+        timing=np.where(inside.start < first, np.float32(0), inside.timing),
+        n_merged=notes.n_merged,
+        n_folded=notes.n_folded,
+    )
+
+
+def draw(notes: RollNotes, grid: Grid, n_roles: int) -> NDArray[np.float32]:
+    """Draw notes into planes.
+
+    Args:
+        notes: Notes within the first `grid.n_bars` bars, as `cut` gives them.
+        grid: Cells.
+        n_roles: Tracks of the roll.
+
+    Returns:
+        `(4, track, bar, timestep, pitch)` float32; planes as in `PLANES`.
+    """
+    planes = np.zeros((4, n_roles, grid.n_bars * grid.n_timesteps, grid.n_pitches), dtype=np.float32)
+    cells = (notes.role, notes.start, notes.row)
+    planes[0][cells] = 1
+    planes[2][cells] = notes.velocity / np.float32(MAX_VELOCITY)
+    planes[3][cells] = notes.timing
+    held = notes.end - notes.start - 1
+    owner = np.repeat(np.arange(len(notes)), held)
+    ahead = np.arange(len(owner)) - np.repeat(np.cumsum(held) - held, held)
+    planes[1][notes.role[owner], notes.start[owner] + 1 + ahead, notes.row[owner]] = 1
+    return planes.reshape(4, n_roles, grid.n_bars, grid.n_timesteps, grid.n_pitches)
+
+
+def encode(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int = 0) -> NDArray[np.float32]:
+    """Turn the first `grid.n_bars` bars of a score into planes.
+
+    Returns:
+        `(4, track, bar, timestep, pitch)` float32; planes as in `PLANES`.
+
+    Example:
+        >>> from audiogan.corpus.score import Note, Notes, Score, Track
+        >>> piano = Track(Notes.from_list([Note(0, 480, 60, 100)]), name="piano")
+        >>> roles = (Role("piano", 0, sources=frozenset({0})),)
+        >>> roll = encode(Score(480, (piano,)), Grid(beat_resolution=4, n_bars=1), roles)
+        >>> roll.shape, roll[0].sum(), roll[1].sum()
+        ((4, 1, 1, 16, 84), np.float32(1.0), np.float32(3.0))
+    """
+    notes = quantise(score, grid, roles, first_tick=first_tick)
+    return draw(cut(notes, 0, grid.n_bars * grid.n_timesteps), grid, len(roles))
+
+
+# ---------------------------------------------------------------------------------------------------------------- decode
+
+
+def trace(planes: NDArray[np.float32]) -> RollNotes:
+    """Read the notes out of planes: the way back from `draw`.
+
+    A note starts at each onset cell and lasts over the sustain cells that follow it without a gap, up to the next onset.
+    A sustain cell with nothing sounding before it is dropped.
+
+    Args:
+        planes: `(4, track, bar, timestep, pitch)`; onset and sustain count as set above 0.5.
+    """
+    n_roles, n_bars, n_timesteps, n_pitches = planes.shape[1:]
+    flat = planes.reshape(4, n_roles, n_bars * n_timesteps, n_pitches)
+    onset, sustain = flat[0] > 0.5, flat[1] > 0.5
+    role, row, start = np.nonzero(onset.transpose(0, 2, 1))
+    # The first timestep at or after each one that cannot continue a note; found once for all voices, from the end.
+    n_steps = n_bars * n_timesteps
+    stops = np.where(sustain & ~onset, n_steps, np.arange(n_steps)[None, :, None])
+    stops = np.minimum.accumulate(stops[:, ::-1], axis=1)[:, ::-1]
+    stops = np.concatenate([stops, np.full((n_roles, 1, n_pitches), n_steps)], axis=1)
+    end = stops[role, start + 1, row]
+    velocity = np.clip(np.rint(flat[2][role, start, row] * MAX_VELOCITY), 1, MAX_VELOCITY)
+    order = np.lexsort((row, role, start))
+    return RollNotes(
+        role=role[order].astype(np.int16),
+        start=start[order].astype(np.int32),
+        end=end[order].astype(np.int32),
+        row=row[order].astype(np.int16),
+        velocity=velocity[order].astype(np.uint8),
+        timing=flat[3][role, start, row][order].astype(np.float32),
+    )
+
+
+def to_score(
+    notes: RollNotes, grid: Grid, roles: tuple[Role, ...], *, qpm: float = 120.0, programs: tuple[int, ...] | None = None
+) -> Score:
+    """Write notes on the grid as a score of 480 ticks per beat.
+
+    A drum hit lasts a sixteenth, or until the next hit of the same drum. `timing` moves a note by its fraction of a
+    timestep, never before tick 0.
+
+    Args:
+        notes: Notes in timesteps.
+        grid: Cells.
+        roles: Tracks of the roll; every one becomes a track, also an empty one.
+        qpm: Tempo in quarter notes per minute.
+        programs: `(track,)` programs to write instead of the roles' own.
+    """
+    ticks = grid.ticks_per_timestep
+    shift = np.rint(notes.timing * ticks).astype(np.int64)
+    onset = np.maximum(notes.start * np.int64(ticks) + shift, 0)
+    offset = np.maximum(notes.end * np.int64(ticks), onset + 1)
+    tracks = []
+    for index, role in enumerate(roles):
+        mine = notes.role == index
+        columns = [onset[mine], offset[mine], notes.row[mine].astype(np.int64) + grid.lowest_pitch]
+        if role.is_drum:
+            columns[1] = _drum_offsets(columns[0], columns[2])
+        program = role.program if programs is None else programs[index]
+        track = Notes(columns[0], columns[1], columns[2], notes.velocity[mine].astype(np.int64))
+        tracks.append(Track(track, program, role.is_drum, role.name))
+    return Score(
+        TICKS_PER_BEAT, tuple(tracks), (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),)
+    )
+
+
+def _drum_offsets(onset: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ends of drum hits in ticks: a sixteenth, cut at the next hit of the same drum."""
+    offset = onset + TICKS_PER_BEAT // 4
+    for key in np.unique(pitch):
+        mine = np.flatnonzero(pitch == key)
+        mine = mine[np.argsort(onset[mine], kind="stable")]
+        offset[mine[:-1]] = np.minimum(offset[mine[:-1]], np.maximum(onset[mine[1:]], onset[mine[:-1]] + 1))
+    return offset
+
+
+def decode(
+    planes: NDArray[np.float32],
+    grid: Grid,
+    roles: tuple[Role, ...],
+    *,
+    qpm: float = 120.0,
+    programs: tuple[int, ...] | None = None,
+) -> Score:
+    """Turn planes into a score; see `trace` and `to_score`."""
+    return to_score(trace(planes), grid, roles, qpm=qpm, programs=programs)
