@@ -1,0 +1,82 @@
+"""Turn a budget into a number of steps: `N steps`, `N examples` or `N minutes`.
+
+Minutes are measured once, by rehearsing some steps of every part of the budget that are forgotten afterwards, because
+phases that move in different spans cost differently. From then on the number stands, so schedules are functions of
+the step alone.
+"""
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+BUDGET_UNITS = ("steps", "examples", "minutes")
+REHEARSAL_STEPS = 1_000_000
+REHEARSED_SHARE = 0.02
+WARMING_STEPS = 2
+MOST_TIMED_STEPS = 200
+MOST_REHEARSED_STEPS = WARMING_STEPS + MOST_TIMED_STEPS
+
+
+def parse_budget(text: str) -> tuple[float, str]:
+    """Return amount and unit of a budget.
+
+    Args:
+        text: `N steps`, `N examples` or `N minutes`; N above 0.
+
+    Raises:
+        ValueError: Anything else.
+
+    Example:
+        >>> parse_budget("2000 steps")
+        (2000.0, 'steps')
+    """
+    amount, _, unit = text.strip().partition(" ")
+    try:
+        value = float(amount.replace("_", ""))
+    except ValueError:
+        value = 0.0
+    unit = unit.strip().removesuffix("s") + "s"
+    if unit not in BUDGET_UNITS or not 0.0 < value < math.inf:
+        raise ValueError(
+            f"budget {text!r}; expected a number above 0 and one of {', '.join(BUDGET_UNITS)}: `2000 steps`"
+        )
+    return value, unit
+
+
+def fit_steps(
+    seconds: float,
+    boundaries: Sequence[float],
+    rehearse: Callable[[int], Iterator[None]],
+    slowest: Callable[[float], float],
+) -> int:
+    """Return how many steps fit into a time, 1 or more.
+
+    Args:
+        seconds: The time, rehearsal included.
+        boundaries: Shares between which a step costs about the same, from 0.0 to 1.0.
+        rehearse: From the number of a step out of `REHEARSAL_STEPS` to steps that are made by `next`.
+        slowest: The largest of a number over all processes.
+    """
+    began = time.monotonic()
+    parts = list(itertools.pairwise(boundaries))
+    per_step = 0.0
+    for first, last in parts:
+        # Past the opening steps, in which a game may let one phase move a hundred times.
+        begin, end = math.ceil(first * REHEARSAL_STEPS), math.ceil(last * REHEARSAL_STEPS) - MOST_REHEARSED_STEPS
+        start = min(begin + 1001, max(begin, end), REHEARSAL_STEPS - MOST_REHEARSED_STEPS)
+        per_step += (last - first) * _seconds_per_step(rehearse(start), REHEARSED_SHARE * seconds / len(parts), slowest)
+    left = max(0.5 * seconds, seconds - slowest(time.monotonic() - began))
+    return max(1, int(left / per_step))
+
+
+def _seconds_per_step(steps: Iterator[None], seconds: float, slowest: Callable[[float], float]) -> float:
+    """Return the mean time of the steps that fit into `seconds`, one or more, after some for warming up."""
+    for _ in range(WARMING_STEPS):
+        next(steps)
+    began, spent, timed = time.monotonic(), 0.0, 0
+    while timed < MOST_TIMED_STEPS and spent <= seconds:
+        next(steps)
+        timed += 1
+        spent = slowest(time.monotonic() - began)
+    return max(1e-6, spent / timed)

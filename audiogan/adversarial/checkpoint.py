@@ -1,0 +1,402 @@
+"""Save and restore everything a run needs, whole or not at all, without pickle.
+
+A checkpoint is a folder of safetensors and JSON that is staged under a temporary name, closed by a manifest of sha256
+sums, synced and renamed; a folder under its final name is therefore complete. Loading takes the newest whose sums
+hold and sets damaged ones aside. `save_model` and `load_model` are the small form for sharing: weights and config,
+nothing else.
+"""
+
+import hashlib
+import logging
+import os
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from audiogan.adversarial.disk import (
+    MAX_HEADER_BYTES,
+    Tensors,
+    json_bytes,
+    parse_json,
+    parse_tensors,
+    read_limited,
+    sync_folder,
+    tensor_bytes,
+    write_atomically,
+    write_synced,
+)
+from audiogan.errors import CheckpointError, OutputError
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+MAX_FILES = 256
+MAX_MODEL_BYTES = 8 * 2**30
+
+
+class ManifestEntry(BaseModel):
+    """One file of a checkpoint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", description="Plain file name.")
+    size: int = Field(ge=0, description="Bytes.")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="Sum of the content.")
+
+
+class Manifest(BaseModel):
+    """All files of a checkpoint; written last."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_: int = Field(alias="schema", description="Version of the layout.")
+    step: int = Field(ge=0, description="Steps done.")
+    files: list[ManifestEntry] = Field(max_length=MAX_FILES, description="Every other file of the folder.")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of one checkpoint.
+
+    Args:
+        step: Steps done.
+        state: Numbers and strings: counters, pins, versions.
+        tensors: File stem, for example `generator`, to named tensors on CPU.
+        recipe: The resolved recipe.
+    """
+
+    step: int
+    state: dict[str, Any]
+    tensors: Mapping[str, Tensors]
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `folder/step-XXXXXXXX`, whole or not at all, and return it.
+
+    Args:
+        folder: The run's `checkpoints`, created when missing.
+        checkpoint: What to write.
+
+    Raises:
+        CheckpointError: A value is NaN or infinite.
+        OSError: The disk refuses.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    final = folder / f"step-{checkpoint.step:08d}"
+    if final.exists():
+        # Runs repeat exactly, so a complete checkpoint of this step already says the same.
+        return final
+    staged = folder / f".tmp-{final.name}-{os.getpid()}"
+    shutil.rmtree(staged, ignore_errors=True)
+    staged.mkdir()
+    try:
+        files = []
+        for name, data in _contents(checkpoint):
+            write_synced(staged / name, data)
+            files.append({"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()})
+        write_synced(staged / "manifest.json", json_bytes({"schema": SCHEMA, "step": checkpoint.step, "files": files}))
+        sync_folder(staged)
+        staged.rename(final)
+        sync_folder(folder)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return final
+
+
+def _contents(checkpoint: Checkpoint) -> Iterator[tuple[str, bytes]]:
+    for stem, tensors in checkpoint.tensors.items():
+        yield f"{stem}.safetensors", tensor_bytes(stem, tensors)
+    yield "recipe.json", json_bytes(checkpoint.recipe)
+    yield "state.json", json_bytes(checkpoint.state | {"step": checkpoint.step})
+
+
+def read_checkpoint(folder: Path) -> Checkpoint:
+    """Return a checkpoint after comparing every file with the manifest.
+
+    Args:
+        folder: One `step-XXXXXXXX`.
+
+    Raises:
+        CheckpointError: A file is missing, damaged or of a newer schema.
+    """
+    files = {name: (folder / name, data) for name, data in _verified(folder)}
+    tensors = {
+        name.removesuffix(".safetensors"): parse_tensors(path, data)
+        for name, (path, data) in files.items()
+        if name.endswith(".safetensors")
+    }
+    state, recipe = parse_json(*files["state.json"]), parse_json(*files["recipe.json"])
+    return Checkpoint(step=int(state["step"]), state=state, tensors=tensors, recipe=recipe)
+
+
+def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every file that the manifest lists, each equal to its sum."""
+    path = folder / "manifest.json"
+    manifest = parse_json(path, read_limited(path, MAX_HEADER_BYTES))
+    check_schema(folder, manifest.get("schema"))
+    try:
+        listed = Manifest.model_validate(manifest)
+    except ValidationError as error:
+        raise CheckpointError(f"{path}: {error.errors()[0]['msg']}; the manifest is damaged") from error
+    if not {"state.json", "recipe.json"} <= {entry.name for entry in listed.files}:
+        raise CheckpointError(
+            f"{path}: lists {len(listed.files)} files; expected state.json and recipe.json among them"
+        )
+    for entry in listed.files:
+        data = read_limited(folder / entry.name, entry.size)
+        if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
+            raise CheckpointError(f"{folder / entry.name}: does not match the manifest; the file is damaged")
+        yield entry.name, data
+
+
+def check_schema(folder: Path, found: object) -> None:
+    """Return if this version can read the schema.
+
+    Args:
+        folder: Whose, for the message.
+        found: Value of `schema` in its JSON.
+
+    Raises:
+        CheckpointError: Newer than this version, or no number.
+    """
+    if not isinstance(found, int) or not 1 <= found <= SCHEMA:
+        raise CheckpointError(f"{folder}: schema {found}; this version reads 1 to {SCHEMA}", "schema")
+
+
+def model_tensors(checkpoint: Checkpoint) -> dict[str, dict[str, Tensor]]:
+    """Return the weights of each module by name, the averaged ones where there are some.
+
+    Args:
+        checkpoint: Of a training run.
+    """
+    found = {name: dict(tensors) for name, tensors in checkpoint.tensors.items() if is_module(name)}
+    for key, tensor in checkpoint.tensors["ema"].items():
+        name, _, rest = key.partition(".")
+        found[name][rest] = tensor
+    return found
+
+
+def is_module(stem: str) -> bool:
+    """Return whether the file of that stem holds a module rather than what belongs to the run.
+
+    Args:
+        stem: File name without its ending.
+    """
+    return stem not in ("ema", "extra") and not stem.startswith("optimizer-")
+
+
+class Store:
+    """The checkpoints of one run folder: the last few and the best.
+
+    Args:
+        run_folder: The run; checkpoints go to its `checkpoints`.
+        keep: How many of the newest to keep.
+    """
+
+    def __init__(self, run_folder: Path, keep: int = 3) -> None:
+        self.folder = run_folder / "checkpoints"
+        self.best_file = run_folder / "best.json"
+        self.keep = keep
+
+    def steps(self) -> list[int]:
+        """Return the steps of all checkpoints under a final name, oldest first."""
+        names = [path.name for path in self.folder.glob("step-*")]
+        return sorted(int(name[5:]) for name in names if re.fullmatch(r"step-\d{8,}", name))
+
+    def path(self, step: int) -> Path:
+        """Return the folder of the checkpoint of a step.
+
+        Args:
+            step: Steps done.
+        """
+        return self.folder / f"step-{step:08d}"
+
+    def save(self, checkpoint: Checkpoint) -> Path:
+        """Write a checkpoint, drop old ones and return its folder.
+
+        Args:
+            checkpoint: What to write.
+
+        Raises:
+            CheckpointError: A value is NaN or infinite.
+            OSError: The disk refuses.
+        """
+        path = write_checkpoint(self.folder, checkpoint)
+        self.prune()
+        return path
+
+    def best(self) -> dict[str, Any] | None:
+        """Return step, metric and value of the best checkpoint, or None."""
+        try:
+            return parse_json(self.best_file, self.best_file.read_bytes())
+        except (OSError, CheckpointError):
+            return None
+
+    def mark_best(self, step: int, metric: str, value: float) -> None:
+        """Name the best checkpoint, which is kept however old it gets.
+
+        Args:
+            step: Its step.
+            metric: What was measured; lower is better.
+            value: The value.
+        """
+        write_atomically(self.best_file, json_bytes({"step": step, "metric": metric, "value": value}))
+
+    def prune(self) -> None:
+        """Remove all but the newest and the best, and what dead processes left; a failure is logged."""
+        kept = set(self.steps()[-self.keep :]) | {(self.best() or {}).get("step")}
+        doomed = [self.path(step) for step in self.steps() if step not in kept]
+        doomed += [path for path in self.folder.glob(".tmp-*") if not path.name.endswith(f"-{os.getpid()}")]
+        for path in doomed:
+            try:
+                # Out of the final name first, so that a half-removed folder is never taken for a checkpoint.
+                gone = path.with_name(f".tmp-gone-{path.name.removeprefix('.tmp-')}")
+                path.rename(gone)
+                shutil.rmtree(gone)
+            except OSError as error:
+                logger.warning("%s: old checkpoint not removed: %s", path, error)
+
+    def load_newest(self, *, set_aside: bool = True) -> Checkpoint | None:
+        """Return the newest checkpoint that holds, or None where there never was one.
+
+        Args:
+            set_aside: Whether to rename damaged ones to `.bad`.
+
+        Raises:
+            CheckpointError: There are checkpoints, and none holds.
+        """
+        damaged = []
+        for step in reversed(self.steps()):
+            try:
+                return read_checkpoint(self.path(step))
+            except CheckpointError as error:
+                if error.reason == "schema":
+                    raise
+                logger.warning("%s; falling back to the one before", error)
+                damaged.append(str(error))
+                if set_aside:
+                    self._set_aside(self.path(step))
+        if damaged or any(self.folder.glob("*.bad*")):
+            found = damaged[0] if damaged else "only damaged ones are left"
+            raise CheckpointError(f"{self.folder}: no usable checkpoint: {found}; start afresh in another folder")
+        return None
+
+    def _set_aside(self, path: Path) -> None:
+        bad = path.with_name(f"{path.name}.bad")
+        number = 1
+        while bad.exists():
+            bad, number = path.with_name(f"{path.name}.bad{number}"), number + 1
+        path.rename(bad)
+
+
+def check_same_run(found: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+    """Refuse the state of another run; warn where only exactness is lost.
+
+    Args:
+        found: State in the checkpoint.
+        own: State that this run would write.
+        where: The checkpoint, for messages.
+
+    Raises:
+        CheckpointError: Another seed, batch size or corpus.
+    """
+    for key in ("seed", "batch_size"):
+        if found.get(key) != own[key]:
+            raise CheckpointError(f"{where}: {key} {found.get(key)}, the recipe says {own[key]}; they must agree")
+    if found.get("examples") != own["examples"]:
+        message = (
+            f"{where}: trained on {found.get('examples')}, the dataset is now {own['examples']}; prepare it as before"
+        )
+        raise CheckpointError(message, "corpus_changed")
+    if found.get("pins") != own["pins"]:
+        logger.warning("%s: made on %s, now %s; last digits may differ", where, found.get("pins"), own["pins"])
+    if found.get("n_steps") != own["n_steps"]:
+        logger.warning("%s: planned %s steps, now %s; schedules jump", where, found.get("n_steps"), own["n_steps"])
+
+
+def restore(module: nn.Module, tensors: Tensors, where: str) -> None:
+    """Load weights into a module, every name and shape being equal.
+
+    Args:
+        module: Changed in place.
+        tensors: By name, as `module.state_dict()` has them.
+        where: File and module, for the message.
+
+    Raises:
+        CheckpointError: A name is missing or unknown, or a shape differs.
+    """
+    own = module.state_dict()
+    missing, unknown = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
+    if missing or unknown:
+        raise CheckpointError(
+            f"{where}: lacks {missing[:3]} and has unknown {unknown[:3]}; expected the names of this model"
+        )
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
+            raise CheckpointError(f"{where}: {name} has shape {found}; expected {expected}")
+    module.load_state_dict(dict(tensors))
+
+
+def save_model(folder: Path, modules: Mapping[str, nn.Module], config: Mapping[str, Any]) -> None:
+    """Write `model.safetensors` and `config.json`, enough to generate and nothing else.
+
+    Args:
+        folder: Created when missing; files of those names are replaced.
+        modules: Usually the averaged copies; names without dots.
+        config: What the pipeline needs to build them again; finite numbers, strings, lists and mappings.
+
+    Raises:
+        CheckpointError: A weight is NaN or infinite.
+        OutputError: The folder cannot be written.
+    """
+    assert not any("." in name for name in modules), f"a dot in a module's name: {list(modules)}"
+    flat = {f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()}
+    data = tensor_bytes("model", flat)
+    described = {
+        "schema": SCHEMA,
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "modules": list(modules),
+        "config": config,
+    }
+    text = json_bytes(described)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / "model.safetensors", data)
+        write_atomically(folder / "config.json", text)
+    except OSError as error:
+        raise OutputError(f"{folder}: model cannot be written: {error.strerror or error}") from error
+
+
+def load_model(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
+    """Return the weights of each module by name, on CPU, and the config.
+
+    Args:
+        folder: What `save_model` wrote.
+
+    Raises:
+        CheckpointError: A file is missing or damaged, a weight is not finite or belongs to no module.
+    """
+    described = parse_json(folder / "config.json", read_limited(folder / "config.json", MAX_HEADER_BYTES))
+    check_schema(folder, described.get("schema"))
+    names, config = described.get("modules"), described.get("config")
+    if not isinstance(names, list) or not isinstance(config, dict):
+        raise CheckpointError(f"{folder / 'config.json'}: expected the keys modules (a list) and config (a mapping)")
+    path = folder / "model.safetensors"
+    data = read_limited(path, MAX_MODEL_BYTES)
+    if hashlib.sha256(data).hexdigest() != described.get("sha256"):
+        raise CheckpointError(f"{path}: does not match the sum in config.json; the file is damaged or another model's")
+    modules: dict[str, dict[str, Tensor]] = {str(name): {} for name in names}
+    for key, tensor in parse_tensors(path, data).items():
+        name, _, rest = key.partition(".")
+        if name not in modules:
+            raise CheckpointError(f"{path}: tensor {key} belongs to none of the modules {names}")
+        modules[name][rest] = tensor
+    return modules, config

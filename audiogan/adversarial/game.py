@@ -1,0 +1,386 @@
+"""Describe who moves when: phases, the moment they move at, and the usual game from z to x.
+
+A `Phase` is one player's move: the modules that move, their optimiser and a function from a batch to weighted loss
+terms. A `Game` is the list of phases with whatever else must survive a restart. Nothing here knows what the tensors
+mean.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Protocol
+
+import torch
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from torch import Tensor, nn
+
+from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss, wgan_drift
+from audiogan.adversarial.penalty import clip_weights, dragan, r1_r2, wgan_gp
+from audiogan.adversarial.schedule import Schedule
+
+Terms = Mapping[str, Tensor]
+Batch = Mapping[str, Tensor]
+
+
+def seed_of(*parts: object) -> int:
+    """Return a 63-bit seed that depends on every part and on nothing else.
+
+    Args:
+        parts: Numbers and strings, for example `(seed, "z", "generator", 0, 1200)`.
+
+    Example:
+        >>> seed_of(0, "z") == seed_of(0, "z"), seed_of(0, "z") == seed_of(1, "z")
+        (True, False)
+    """
+    digest = hashlib.blake2b("\x1f".join(map(str, parts)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Say where in the run a move happens, and give every random draw of that move.
+
+    All draws are pure functions of `(seed, stream, phase, repeat, step)`, so a resumed run needs no generator state.
+
+    Args:
+        step: Number of the step, from 0.
+        share: Share of the whole budget spent, in [0, 1).
+        n_seen: Examples seen by the run so far: step times global batch size.
+        span_share: Share of this phase's own span spent, in [0, 1).
+        seed: Seed of the run.
+        phase: Name of the phase that moves.
+        repeat: Which move of this phase within the step, from 0.
+        rank: Number of this process.
+        world: Number of processes.
+    """
+
+    step: int
+    share: float
+    n_seen: int
+    span_share: float = 0.0
+    seed: int = 0
+    phase: str = ""
+    repeat: int = 0
+    rank: int = 0
+    world: int = 1
+
+    def generator(self, stream: str) -> torch.Generator:
+        """Return a fresh CPU generator for one named stream of draws; equal on every process.
+
+        Args:
+            stream: Name of what is drawn, for example `"z"`; a second draw of a move needs a second name.
+        """
+        # The CPU engine keeps the low 32 bits of a seed: two moves in a long run may share a draw, which does no harm.
+        return torch.Generator().manual_seed(seed_of(self.seed, stream, self.phase, self.repeat, self.step))
+
+    def normal(self, stream: str, n_examples: int, *shape: int) -> Tensor:
+        """Return `(n_examples, *shape)` standard normal values on CPU: this process's rows of the global draw.
+
+        Args:
+            stream: Name of what is drawn.
+            n_examples: Rows of this process's batch.
+            shape: Shape of one row.
+        """
+        return torch.randn(n_examples * self.world, *shape, generator=self.generator(stream))[self.rank :: self.world]
+
+    def uniform(self, stream: str, n_examples: int, *shape: int) -> Tensor:
+        """Return `(n_examples, *shape)` values in [0, 1) on CPU: this process's rows of the global draw.
+
+        Args:
+            stream: Name of what is drawn.
+            n_examples: Rows of this process's batch.
+            shape: Shape of one row.
+        """
+        return torch.rand(n_examples * self.world, *shape, generator=self.generator(stream))[self.rank :: self.world]
+
+
+class Stateful(Protocol):
+    """Anything with memory between steps; the trainer saves and restores it."""
+
+    def state(self) -> dict[str, Any]:
+        """Return tensors and plain numbers under flat names."""
+        ...
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `state` returned."""
+        ...
+
+
+def _floats(value: Any) -> Any:
+    return tuple(float(item) for item in value) if isinstance(value, (list, tuple)) else value
+
+
+class OptimizerConfig(BaseModel):
+    """Adam with a scheduled rate (arXiv 1412.6980); decoupled decay when `weight_decay` is set (arXiv 1711.05101)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    lr: Schedule = Field(
+        default=Schedule(start=2e-4),
+        description="Step size over the phase's span; a number or a schedule.",
+        validate_default=True,
+    )
+    betas: Annotated[tuple[float, float], BeforeValidator(_floats)] = Field(
+        default=(0.0, 0.99), description="Decay of the first and second moment; first 0 as in arXiv 1710.10196."
+    )
+    beta2: Schedule | None = Field(default=None, description="Schedule that replaces the second of `betas`.")
+    eps: float = Field(default=1e-8, gt=0.0, description="Added to the root of the second moment.")
+    weight_decay: float = Field(default=0.0, ge=0.0, description="Decoupled weight decay per unit of step size.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "OptimizerConfig":
+        if not all(0.0 <= beta < 1.0 for beta in self.betas):
+            raise ValueError(f"betas {self.betas}; expected two numbers in [0, 1)")
+        if self.lr.start < 0.0 or (self.lr.end or 0.0) < 0.0:
+            raise ValueError(f"lr from {self.lr.start} to {self.lr.end}; expected 0 or more")
+        return self
+
+
+class Repeats(BaseModel):
+    """How often a phase moves within one step, with the bursts of the classic recipes (arXiv 1701.07875)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    usual: int = Field(default=1, ge=1, description="Moves in an ordinary step.")
+    burst: int = Field(default=1, ge=1, description="Moves in a burst step.")
+    burst_steps: int = Field(default=0, ge=0, description="The first so many steps are burst steps.")
+    burst_every: int = Field(default=0, ge=0, description="Every so many steps one is a burst step; 0 for never.")
+
+    @property
+    def most(self) -> int:
+        """The largest number of moves that a step can hold."""
+        return max(self.usual, self.burst)
+
+    def at(self, step: int) -> int:
+        """Return the number of moves in a step.
+
+        Args:
+            step: Number of the step, from 0.
+        """
+        burst = step < self.burst_steps or (self.burst_every > 0 and step % self.burst_every == 0)
+        return self.burst if burst else self.usual
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One player's move.
+
+    Args:
+        name: Unique within the game; names the optimiser's file and the recorded terms.
+        modules: Names of the modules that move; every other module stands still during this phase.
+        terms: From a batch on the device and the moment to named loss terms, already weighted, zero-dimensional. They
+            are summed; a term without gradient is recorded and moves nothing.
+        optimizer: Rate and betas of this phase's own optimiser.
+        interval: Move every so many steps.
+        repeats: Moves within such a step, each on its own batch.
+        span: Move only while the share of the budget is in [first, second).
+        after_move: Called after each optimiser step, for example to clip weights.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    terms: Callable[[Batch, Moment], Terms]
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    interval: int = 1
+    repeats: int | Repeats = 1
+    span: tuple[float, float] = (0.0, 1.0)
+    after_move: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        assert self.modules, f"phase {self.name} moves no module"
+        assert self.interval >= 1, f"phase {self.name} has interval {self.interval}"
+        assert 0.0 <= self.span[0] < self.span[1] <= 1.0, f"phase {self.name} has span {self.span}"
+
+    @property
+    def most_repeats(self) -> int:
+        """The largest number of moves in a step."""
+        return self.repeats if isinstance(self.repeats, int) else self.repeats.most
+
+    def moves(self, step: int, share: float) -> int:
+        """Return how often this phase moves in a step; 0 when it is not due.
+
+        Args:
+            step: Number of the step, from 0.
+            share: Share of the budget spent at its start, in [0, 1).
+        """
+        if step % self.interval or not self.span[0] <= share < self.span[1]:
+            return 0
+        return self.repeats if isinstance(self.repeats, int) else self.repeats.at(step)
+
+    def span_share(self, share: float) -> float:
+        """Return the share of this phase's own span that is spent, clamped to [0, 1].
+
+        Args:
+            share: Share of the budget spent, in [0, 1].
+        """
+        first, last = self.span
+        return min(1.0, max(0.0, (share - first) / (last - first)))
+
+
+@dataclass(frozen=True)
+class Game:
+    """All phases in the order they move, and what else must survive a restart.
+
+    Args:
+        phases: In order of moving within a step; names are unique.
+        extras: Things with memory, by name; saved in every checkpoint.
+        averaged: Modules to keep an average of, with the share of the budget at which each average starts.
+        watch: Extra scalars for the record, called once per window.
+    """
+
+    phases: Sequence[Phase]
+    extras: Mapping[str, Stateful] = field(default_factory=dict)
+    averaged: Mapping[str, float] = field(default_factory=dict)
+    watch: Callable[[Moment], Mapping[str, float]] | None = None
+
+    def __post_init__(self) -> None:
+        names = [phase.name for phase in self.phases]
+        assert names, "a game needs a phase"
+        assert len(set(names)) == len(names), f"phase names repeat: {names}"
+
+    def moves(self, step: int, share: float) -> list[tuple[Phase, int]]:
+        """Return every move of a step as (phase, repeat), in order.
+
+        Args:
+            step: Number of the step, from 0.
+            share: Share of the budget spent at its start, in [0, 1).
+        """
+        return [(phase, repeat) for phase in self.phases for repeat in range(phase.moves(step, share))]
+
+    def boundaries(self) -> list[float]:
+        """Return the shares between which the same phases are active, from 0.0 to 1.0."""
+        return sorted({0.0, 1.0, *(share for phase in self.phases for share in phase.span)})
+
+
+AugmentCall = Callable[[Tensor, Moment, str], Tensor]
+
+
+class LatentGameConfig(BaseModel):
+    """Options of the usual game: one generator from z, one discriminator."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    objective: Objective = Field(default="rpgan", description="Loss of both players.")
+    drift: float = Field(
+        default=0.0, ge=0.0, description="Weight of the squared real logits (arXiv 1710.10196: 0.001)."
+    )
+    r1: Schedule = Field(default=Schedule(start=0.0), description="Gamma of the gradient penalty at reals; 0 for none.")
+    r2: Schedule = Field(default=Schedule(start=0.0), description="Gamma of the gradient penalty at fakes; 0 for none.")
+    wgan_gp: float = Field(default=0.0, ge=0.0, description="Weight of the penalty between real and fake; 10 is usual.")
+    dragan: float = Field(default=0.0, ge=0.0, description="Weight of the penalty around reals; 10 is usual.")
+    clip: float = Field(
+        default=0.0, ge=0.0, description="Bound on every weight of the discriminator; 0.01 with wgan, 0 for none."
+    )
+    penalty_interval: int = Field(
+        default=1, ge=1, description="Steps between penalties; the weight is multiplied to match."
+    )
+    instance_noise: Schedule = Field(default=Schedule(start=0.0), description="Standard deviation added to D's inputs.")
+    discriminator_repeats: int | Repeats = Field(default=1, description="Moves of D for each move of G.")
+
+
+class _LatentTerms:
+    """The loss terms of both players of the z-to-x game."""
+
+    def __init__(
+        self,
+        modules: Mapping[str, nn.Module],
+        z_dim: int,
+        config: LatentGameConfig,
+        augment: AugmentCall | None,
+        real: str,
+    ) -> None:
+        self.generator = modules["generator"]
+        self.discriminator = modules["discriminator"]
+        self.z_dim = z_dim
+        self.config = config
+        self.augment = augment
+        self.real = real
+
+    def fake(self, batch: Batch, moment: Moment) -> Tensor:
+        real = batch[self.real]
+        z = moment.normal("z", len(real), self.z_dim).to(real.device)
+        return self.generator(z, batch["label"]) if "label" in batch else self.generator(z)
+
+    def logits(self, batch: Batch, moment: Moment, stream: str) -> Callable[[Tensor], Tensor]:
+        """Return D as seen by the penalties: a function of the example before any augmentation."""
+
+        def judge(examples: Tensor) -> Tensor:
+            if self.augment is not None:
+                examples = self.augment(examples, moment, stream)
+            sigma = self.config.instance_noise.at(moment.span_share)
+            if sigma > 0.0:
+                draws = moment.normal(f"instance-{stream}", *examples.shape)
+                examples = examples + sigma * draws.to(examples)
+            return self.discriminator(examples, batch["label"]) if "label" in batch else self.discriminator(examples)
+
+        return judge
+
+    def discriminator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        config, real = self.config, batch[self.real]
+        with torch.no_grad():
+            fake = self.fake(batch, moment)
+        judge_real, judge_fake = self.logits(batch, moment, "real"), self.logits(batch, moment, "fake")
+        due = moment.step % config.penalty_interval == 0
+        gammas = [config.penalty_interval * gamma.at(moment.span_share) * due for gamma in (config.r1, config.r2)]
+        real_logits, fake_logits, terms = r1_r2(judge_real, judge_fake, real, fake, *gammas)
+        terms["adversarial"] = discriminator_loss(config.objective, real_logits, fake_logits)
+        if config.drift:
+            terms["drift"] = wgan_drift(real_logits, config.drift)
+        if config.wgan_gp and due:
+            alpha = moment.uniform("penalty", len(real)).to(real.device)
+            terms["wgan_gp"] = wgan_gp(judge_real, real, fake, alpha, config.wgan_gp * config.penalty_interval)
+        if config.dragan and due:
+            draws = moment.uniform("penalty", *real.shape).to(real.device)
+            terms["dragan"] = dragan(judge_real, real, draws, config.dragan * config.penalty_interval)
+        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
+        return terms
+
+    def generator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        real_logits = None
+        if self.config.objective == "rpgan":
+            with torch.no_grad():
+                real_logits = self.logits(batch, moment, "real")(batch[self.real])
+        fake_logits = self.logits(batch, moment, "fake")(self.fake(batch, moment))
+        return {"adversarial": generator_loss(self.config.objective, real_logits, fake_logits)}
+
+
+def latent_game(
+    modules: Mapping[str, nn.Module],
+    *,
+    z_dim: int,
+    config: LatentGameConfig | None = None,
+    generator_optimizer: OptimizerConfig | None = None,
+    discriminator_optimizer: OptimizerConfig | None = None,
+    augment: AugmentCall | None = None,
+    real: str = "real",
+) -> Game:
+    """Return the game of one generator from z against one discriminator.
+
+    Args:
+        modules: `generator` from z `(batch, z_dim)` to examples, `discriminator` from examples to logits `(batch,)` or
+            `(batch, 1)`. When the batch holds `label`, both are called with it as second argument.
+        z_dim: Size of z; z is standard normal.
+        config: Objective, penalties and repeats.
+        generator_optimizer: Optimiser of G.
+        discriminator_optimizer: Optimiser of D.
+        augment: Applied to whatever D sees; gradients of penalties are taken before it.
+        real: Name of the examples in the batch.
+    """
+    config = config or LatentGameConfig()
+    terms = _LatentTerms(modules, z_dim, config, augment, real)
+    discriminator = Phase(
+        name="discriminator",
+        modules=("discriminator",),
+        terms=terms.discriminator_terms,
+        optimizer=discriminator_optimizer or OptimizerConfig(),
+        repeats=config.discriminator_repeats,
+    )
+    if config.clip:
+        discriminator = replace(discriminator, after_move=lambda: clip_weights(modules["discriminator"], config.clip))
+    generator = Phase(
+        name="generator",
+        modules=("generator",),
+        terms=terms.generator_terms,
+        optimizer=generator_optimizer or OptimizerConfig(),
+    )
+    return Game(phases=(discriminator, generator), averaged={"generator": 0.0})

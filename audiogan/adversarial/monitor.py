@@ -1,0 +1,372 @@
+"""Record what a run does: scalars per window, throughput, progress, and hooks for samples and metrics.
+
+Loss terms are summed on the device and read once per window; one check per step tells whether all of them are finite.
+Lines go to `stats.jsonl` and TensorBoard, progress to the terminal. A hook that fails is reported and training goes
+on.
+"""
+
+import contextlib
+import json
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from torch import Tensor, nn
+
+from audiogan.adversarial.disk import write_atomically
+from audiogan.errors import TrainingError
+
+logger = logging.getLogger(__name__)
+
+PLAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a hook gets to see.
+
+    Args:
+        step: Steps done.
+        share: Share of the budget spent, in (0, 1].
+        n_seen: Examples seen.
+        modules: Averaged copies where there are some, else the live modules; in evaluation mode.
+        folder: The run folder.
+        device: Where the modules are.
+    """
+
+    step: int
+    share: float
+    n_seen: int
+    modules: Mapping[str, nn.Module]
+    folder: Path
+    device: torch.device
+
+
+@dataclass(frozen=True)
+class Hook:
+    """Something to do now and then, for example to write samples or to measure them.
+
+    Args:
+        name: For the record.
+        run: Returns numbers to record, or None; called without gradients, on the main process only.
+        every: Interval as a share of the budget, in (0, 1]; also called at the end.
+        best: Name of the returned number by which the best checkpoint is chosen; lower is better.
+    """
+
+    name: str
+    run: Callable[[Snapshot], Mapping[str, float] | None]
+    every: float = 0.05
+    best: str | None = None
+
+    def due(self, done: int, n_steps: int) -> bool:
+        """Return whether to run after so many steps.
+
+        Args:
+            done: Steps done, 1 or more.
+            n_steps: Steps in the budget.
+        """
+        # The small number keeps 3 · 0.1 from falling just short of 0.3.
+        passed = [int(step / n_steps / self.every + 1e-9) for step in (done - 1, done)]
+        return done == n_steps or passed[1] > passed[0]
+
+
+class Monitor:
+    """The record of one run.
+
+    Args:
+        folder: The run folder.
+        n_steps: Steps in the budget.
+        batch_size: Examples per step.
+        window: Steps per line.
+        tensorboard: Whether to write event files.
+        quiet: Whether to show no progress.
+        active: Whether this process writes; the others only check.
+        mean: Average of a tensor over processes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        n_steps: int,
+        batch_size: int,
+        window: int = 50,
+        tensorboard: bool = True,
+        quiet: bool = False,
+        active: bool = True,
+        mean: Callable[[Tensor], Tensor] = lambda values: values,
+    ) -> None:
+        self.folder = folder
+        self.n_steps = n_steps
+        self.batch_size = batch_size
+        self.window = window
+        self.tensorboard = tensorboard and active
+        self.quiet = quiet or not active
+        self.active = active
+        self.mean = mean
+        self._moves: list[tuple[str, tuple[str, ...], Tensor]] = []
+        self._sums: dict[tuple[str, tuple[str, ...]], tuple[Tensor, int]] = {}
+        self._seconds: dict[str, float] = defaultdict(float)
+        self._writer: Any = None
+        self._view: _View | None = None
+        self._warned: set[str] = set()
+        self._began = self._now = time.perf_counter()
+        self._began_step = 0
+
+    # ---- one run
+
+    @contextmanager
+    def opened(self, first_step: int) -> Iterator[None]:
+        """Record from a step on; lines of later steps, left by a killed run, are dropped.
+
+        Args:
+            first_step: Steps already done.
+        """
+        if self.active:
+            with self._tolerating("stats.jsonl"):
+                drop_after(self.folder / "stats.jsonl", first_step)
+        if self.tensorboard:
+            from torch.utils.tensorboard import SummaryWriter
+
+            with self._tolerating("tensorboard"):
+                self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=first_step)
+        self._began_step = first_step
+        self._view = None if self.quiet else _View(self.n_steps, first_step)
+        self._restart()
+        try:
+            yield
+        finally:
+            if self._view is not None:
+                self._view.close()
+            if self._writer is not None:
+                with self._tolerating("tensorboard"):
+                    self._writer.close()
+                self._writer = None
+
+    def _restart(self) -> None:
+        self._sums.clear()
+        self._seconds.clear()
+        self._began = self._now = time.perf_counter()
+
+    # ---- one step
+
+    def add(self, phase: str, names: Sequence[str], values: Tensor) -> None:
+        """Take the loss terms of one move.
+
+        Args:
+            phase: Name of the phase.
+            names: Names of the terms.
+            values: `(n_terms,)` on the device, detached.
+        """
+        key = (phase, tuple(names))
+        self._moves.append((*key, values))
+        total, n_moves = self._sums.get(key, (None, 0))
+        self._sums[key] = (values if total is None else total + values, n_moves + 1)
+
+    def charge(self, account: str) -> None:
+        """Book the time since the last call.
+
+        Args:
+            account: `wait`, `pause` or the name of a phase.
+        """
+        now = time.perf_counter()
+        self._seconds[account] += now - self._now
+        self._now = now
+
+    def finite(self) -> bool:
+        """Return whether every term of this step is finite; the only wait for the device within a step."""
+        if not self._moves:
+            return True
+        return bool(torch.isfinite(torch.cat([values for _, _, values in self._moves])).all())
+
+    def blame(self, step: int, advice: str) -> TrainingError:
+        """Return the error that names the first term that is not finite.
+
+        Args:
+            step: Number of the step.
+            advice: What is left to the user.
+        """
+        for phase, names, values in self._moves:
+            for name, value in zip(names, values.tolist(), strict=True):
+                if not abs(value) < float("inf"):
+                    return TrainingError(
+                        f"phase {phase}: term {name} is {value} at step {step}; expected a finite number; {advice}"
+                    )
+        return TrainingError(f"another process found a term that is not finite at step {step}; {advice}")
+
+    def end_step(self, done: int) -> bool:
+        """Forget the step's terms, show progress and return whether a window ends here.
+
+        Args:
+            done: Steps done.
+        """
+        self._moves.clear()
+        if self._view is not None:
+            self._view.show(done)
+        return self.ends_window(done)
+
+    def ends_window(self, done: int) -> bool:
+        """Return whether a line is due after so many steps.
+
+        Args:
+            done: Steps done.
+        """
+        return done % self.window == 0 or done == self.n_steps
+
+    # ---- one window
+
+    def record(self, done: int, extra: Mapping[str, float]) -> None:
+        """Write the means of the window that ends here; called on every process.
+
+        Args:
+            done: Steps done.
+            extra: Other numbers: rates, gradient norms, what the game watches.
+        """
+        sums, counts = defaultdict(float), defaultdict(int)
+        for (phase, names), (total, n_moves) in self._sums.items():
+            for name, value in zip(names, self.mean(total).tolist(), strict=True):
+                sums[f"{phase}/{name}"] += value
+                counts[f"{phase}/{name}"] += n_moves
+        line = {"step": done, "share": done / self.n_steps, "n_seen": done * self.batch_size}
+        line |= {name: sums[name] / counts[name] for name in sums} | dict(extra) | self._throughput(done)
+        self._restart()
+        self._began_step = done
+        if self.active:
+            self._write(done, line)
+        if self._view is not None:
+            self._view.line(done, line)
+
+    def _throughput(self, done: int) -> dict[str, float]:
+        seconds = dict(self._seconds)
+        steps = max(1, done - self._began_step)
+        busy = max(1e-9, time.perf_counter() - self._began - seconds.pop("pause", 0.0))
+        figures = {
+            "items_per_second": steps * self.batch_size / busy,
+            "ms_per_step": 1e3 * busy / steps,
+            "wait_share": seconds.pop("wait", 0.0) / busy,
+        }
+        figures |= {f"{account}/ms": 1e3 * spent / steps for account, spent in seconds.items()}
+        if torch.cuda.is_available():
+            figures["memory_mib"] = torch.cuda.max_memory_allocated() / 2**20
+        return figures
+
+    def _write(self, done: int, line: Mapping[str, Any]) -> None:
+        with self._tolerating("stats.jsonl"), (self.folder / "stats.jsonl").open("a", encoding="utf-8") as file:
+            # JSON has no word for NaN or infinity.
+            known = {
+                name: None if isinstance(value, float) and not math.isfinite(value) else value
+                for name, value in line.items()
+            }
+            file.write(json.dumps(known, allow_nan=False) + "\n")
+        if self._writer is not None:
+            with self._tolerating("tensorboard"):
+                for name, value in line.items():
+                    if isinstance(value, float):
+                        self._writer.add_scalar(name, value, done)
+
+    @contextmanager
+    def _tolerating(self, what: str) -> Iterator[None]:
+        """Turn a disk that refuses into one warning per place."""
+        try:
+            yield
+        except OSError as error:
+            if what not in self._warned:
+                self._warned.add(what)
+                logger.warning("%s: cannot be written: %s; training goes on without it", self.folder / what, error)
+
+    # ---- hooks
+
+    def run_hook(self, hook: Hook, snapshot: Snapshot) -> float | None:
+        """Run one hook and return the number it is judged by, None when it failed or has none.
+
+        Args:
+            hook: What to run.
+            snapshot: What it sees.
+        """
+        found: Mapping[str, float] = {}
+        failure: dict[str, Any] = {}
+        try:
+            with torch.no_grad():
+                found = dict(hook.run(snapshot) or {})
+        except Exception as error:  # whatever a sampler does, hours of training must survive it
+            logger.exception("hook %s failed at step %d; training goes on", hook.name, snapshot.step)
+            failure = {"failed": f"{type(error).__name__}: {error}"}
+        line = {"step": snapshot.step, "hook": hook.name} | {
+            f"{hook.name}/{name}": float(value) for name, value in found.items()
+        }
+        self._write(snapshot.step, line | failure)
+        value = found.get(hook.best or "")
+        return float(value) if value is not None and abs(value) < float("inf") else None
+
+
+def drop_after(path: Path, step: int) -> None:
+    """Drop the lines of later steps and a half-written last line from a record.
+
+    Args:
+        path: A `stats.jsonl`; may be missing.
+        step: Steps done.
+    """
+    if not path.exists():
+        return
+    kept = []
+    for text in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        with contextlib.suppress(ValueError):
+            line = json.loads(text)
+            if isinstance(line, dict) and line.get("step", step + 1) <= step:
+                kept.append(text + "\n")
+    write_atomically(path, "".join(kept).encode())
+
+
+class _View:
+    """Progress on standard error: a bar on a terminal, a line now and then elsewhere."""
+
+    def __init__(self, n_steps: int, first_step: int) -> None:
+        self.n_steps = n_steps
+        self.first_step = first_step
+        self.began = self.shown = time.monotonic()
+        self.console = Console(stderr=True)
+        self.bar: Progress | None = None
+        if self.console.is_terminal:
+            columns = (
+                TextColumn("{task.completed}/{task.total} steps"),
+                BarColumn(),
+                TaskProgressColumn(),
+                TextColumn("{task.description}"),
+            )
+            self.bar = Progress(*columns, console=self.console)
+            self.task = self.bar.add_task("", total=n_steps, completed=first_step)
+            self.bar.start()
+
+    def show(self, done: int) -> None:
+        if self.bar is not None and time.monotonic() - self.shown > 0.2:
+            self.shown = time.monotonic()
+            self.bar.update(self.task, completed=done)
+
+    def line(self, done: int, line: Mapping[str, float]) -> None:
+        text = f"{line['items_per_second']:.0f} items/s, {self.time_left(done)} left"
+        if self.bar is not None:
+            self.bar.update(self.task, completed=done, description=text)
+        elif time.monotonic() - self.shown > PLAIN_SECONDS or done == self.n_steps:
+            self.shown = time.monotonic()
+            losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.endswith("/adversarial"))
+            self.console.print(
+                f"step {done}/{self.n_steps} ({done / self.n_steps:.0%}), {text}, {losses}", highlight=False
+            )
+
+    def time_left(self, done: int) -> str:
+        per_step = (time.monotonic() - self.began) / max(1, done - self.first_step)
+        minutes, seconds = divmod(round(per_step * (self.n_steps - done)), 60)
+        return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.stop()

@@ -1,0 +1,111 @@
+"""Turn the gradient of a discriminator with respect to its input into a penalty.
+
+R1 and R2 (arXiv 1801.04406), WGAN-GP (arXiv 1704.00028) and DRAGAN (arXiv 1705.07215), all exact by double backward.
+Norms are sums over every dimension of one example, computed in float32; an example is what D gets before
+augmentation. A discriminator with batch norm mixes examples, so these gradients would not be per example: do not use
+one.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+Discriminator = Callable[[Tensor], Tensor]
+
+
+def squared_gradient(logits: Tensor, examples: Tensor) -> Tensor:
+    """Return the squared norm of each example's gradient, `(batch,)` float32, differentiable.
+
+    Args:
+        logits: `(batch, ...)`, computed from `examples`.
+        examples: `(batch, ...)` that required gradients before the forward pass.
+    """
+    (gradient,) = torch.autograd.grad(logits.float().sum(), examples, create_graph=True)
+    return gradient.float().square().flatten(1).sum(1)
+
+
+def zero_centred(logits: Tensor, examples: Tensor, gamma: float) -> Tensor:
+    """Return gamma/2 · E[squared gradient norm], zero-dimensional: R1 at reals, R2 at fakes.
+
+    Args:
+        logits: `(batch, ...)`, computed from `examples`.
+        examples: `(batch, ...)` that required gradients before the forward pass.
+        gamma: Weight, 0 or more.
+    """
+    return 0.5 * gamma * squared_gradient(logits, examples).mean()
+
+
+def r1_r2(
+    judge_real: Discriminator, judge_fake: Discriminator, real: Tensor, fake: Tensor, gamma1: float, gamma2: float
+) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """Return real logits, fake logits and the penalties asked for, with one forward pass on each side.
+
+    Args:
+        judge_real: D for reals, a function of the example before augmentation.
+        judge_fake: D for fakes; the same function unless the two sides draw different augmentations.
+        real: `(batch, ...)`.
+        fake: `(batch, ...)`; gradients do not reach G.
+        gamma1: Weight at reals; 0 leaves `r1` out.
+        gamma2: Weight at fakes; 0 leaves `r2` out.
+    """
+    real, fake = real.detach().requires_grad_(gamma1 > 0.0), fake.detach().requires_grad_(gamma2 > 0.0)
+    real_logits, fake_logits = judge_real(real), judge_fake(fake)
+    terms = {}
+    if gamma1 > 0.0:
+        terms["r1"] = zero_centred(real_logits, real, gamma1)
+    if gamma2 > 0.0:
+        terms["r2"] = zero_centred(fake_logits, fake, gamma2)
+    return real_logits, fake_logits, terms
+
+
+def unit_centred(discriminator: Discriminator, examples: Tensor, weight: float) -> Tensor:
+    """Return weight · E[(gradient norm - 1)²] at the given examples, zero-dimensional.
+
+    Args:
+        discriminator: D.
+        examples: `(batch, ...)`, where the gradient is taken.
+        weight: 10 in both papers that use it.
+    """
+    examples = examples.detach().requires_grad_()
+    # The root has an infinite slope at zero, where a D that ignores its input begins.
+    norm = (squared_gradient(discriminator(examples), examples) + 1e-8).sqrt()
+    return weight * (norm - 1.0).square().mean()
+
+
+def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0) -> Tensor:
+    """Return the two-sided penalty on the lines from fakes to reals, zero-dimensional (arXiv 1704.00028, eq. 3).
+
+    Args:
+        discriminator: D.
+        real: `(batch, ...)`.
+        fake: `(batch, ...)`.
+        alpha: `(batch,)` in [0, 1], one draw per example: 1 is the real one.
+        weight: 10 in the paper.
+    """
+    alpha = alpha.reshape(-1, *[1] * (real.dim() - 1)).to(real.dtype)
+    return unit_centred(discriminator, fake + alpha * (real - fake), weight)
+
+
+def dragan(discriminator: Discriminator, real: Tensor, draws: Tensor, weight: float = 10.0) -> Tensor:
+    """Return the penalty in a neighbourhood of the reals, zero-dimensional (arXiv 1705.07215).
+
+    Args:
+        discriminator: D.
+        real: `(batch, ...)`.
+        draws: The same shape, uniform in [0, 1]; scaled by half the standard deviation of the batch.
+        weight: 10 in the paper.
+    """
+    return unit_centred(discriminator, real + 0.5 * real.std() * draws.to(real.dtype), weight)
+
+
+@torch.no_grad()
+def clip_weights(module: nn.Module, limit: float) -> None:
+    """Clamp every parameter to [-limit, limit] in place (arXiv 1701.07875, algorithm 1).
+
+    Args:
+        module: The discriminator.
+        limit: 0.01 in the paper.
+    """
+    for parameter in module.parameters():
+        parameter.clamp_(-limit, limit)

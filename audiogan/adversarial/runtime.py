@@ -1,0 +1,243 @@
+"""Choose device, threads, precision and processes, and hide them from the trainer.
+
+One process on CPU or CUDA needs nothing else; several processes are started by `accelerate launch` or torchrun and
+joined through accelerate. Gradients are averaged in one flat buffer on the raw modules, so second-order gradients
+never meet a wrapper. Global generators are seeded here and nowhere else.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from audiogan.adversarial.game import Moment, seed_of
+from audiogan.errors import UsageError
+
+
+class RuntimeConfig(BaseModel):
+    """Where and how exactly to compute."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    device: str = Field(
+        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes CUDA when there is one."
+    )
+    threads: int = Field(default=0, ge=0, description="CPU threads per process; 0 leaves the library's choice.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        default="auto", description="auto: bf16 autocast on CUDA, fp32 on CPU."
+    )
+    deterministic: bool = Field(
+        default=False, description="Exact repeats on CUDA at the cost of speed; CPU is always exact."
+    )
+
+
+class Runtime:
+    """The machine as the trainer sees it.
+
+    Args:
+        config: Device, threads, precision.
+
+    Raises:
+        UsageError: CUDA was asked for and there is none.
+    """
+
+    def __init__(self, config: RuntimeConfig | None = None) -> None:
+        config = config or RuntimeConfig()
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = 0
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        self.device: torch.device = choose_device(config.device)
+        if self.world > 1:
+            self._join()
+        self.precision = config.precision
+        if self.precision == "auto":
+            self.precision = "bf16" if self.device.type == "cuda" else "fp32"
+        if config.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+            torch.use_deterministic_algorithms(mode=True)
+        torch.backends.cudnn.benchmark = not config.deterministic
+
+    def _join(self) -> None:
+        """Join the other processes; the launcher's environment says where they are."""
+        from accelerate import PartialState
+
+        state = PartialState(cpu=self.device.type == "cpu")
+        self.rank, self.world = state.process_index, state.num_processes
+        self.device = torch.device(state.device or self.device)
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes files."""
+        return self.rank == 0
+
+    def pins(self) -> dict[str, str | int]:
+        """Return what must be equal for a resumed run to be exact."""
+        return {
+            "device": self.device.type,
+            "precision": self.precision,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "world": self.world,
+        }
+
+    def autocast(self) -> AbstractContextManager[object]:
+        """Return the context in which loss terms are computed."""
+        if self.precision == "fp32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def to_device(self, batch: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the batch on the device.
+
+        Args:
+            batch: Tensors on CPU.
+        """
+        if self.device.type == "cpu":
+            return dict(batch)
+        return {name: tensor.to(self.device, non_blocking=True) for name, tensor in batch.items()}
+
+    def seed_layers(self, moment: Moment) -> None:
+        """Seed the global generators that dropout and the like draw from inside a module.
+
+        Args:
+            moment: The move that begins.
+        """
+        seed = seed_of(moment.seed, "layers", moment.phase, moment.repeat, moment.step, self.rank)
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
+
+    def average_gradients(self, parameters: Sequence[Tensor]) -> None:
+        """Replace every gradient by its mean over the processes.
+
+        Args:
+            parameters: Those that move, in the same order on every process; a missing gradient counts as zero.
+        """
+        if self.world == 1:
+            return
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = self.mean(torch.cat([gradient.flatten() for gradient in gradients]))
+        for gradient, part in zip(gradients, flat.split([item.numel() for item in gradients]), strict=True):
+            gradient.copy_(part.view_as(gradient))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Return the mean of a tensor over the processes.
+
+        Args:
+            values: Any shape, equal on every process.
+        """
+        if self.world == 1:
+            return values
+        torch.distributed.all_reduce(values)
+        return values / self.world
+
+    def largest(self, values: Sequence[float]) -> list[float]:
+        """Return the largest of each number over the processes, so that all take the same decision.
+
+        Args:
+            values: A few numbers, equally many on every process.
+        """
+        if self.world == 1:
+            return list(values)
+        shared = torch.tensor(values, dtype=torch.float64, device=self.device)
+        torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
+        return shared.tolist()
+
+    def broadcast(self, tensors: Sequence[Tensor]) -> None:
+        """Overwrite tensors with those of the main process.
+
+        Args:
+            tensors: On the device, in the same order on every process.
+        """
+        if self.world > 1:
+            for tensor in tensors:
+                torch.distributed.broadcast(tensor, src=0)
+
+    def all_equal(self, tensors: Sequence[Tensor]) -> bool:
+        """Return whether every process holds the same values.
+
+        Args:
+            tensors: In the same order on every process.
+        """
+        if self.world == 1:
+            return True
+        mark = float(sum(tensor.detach().double().abs().sum() for tensor in tensors))
+        high, low = self.largest([mark, -mark])
+        return high == -low
+
+    def wait(self) -> None:
+        """Return when every process has come here."""
+        if self.world > 1:
+            torch.distributed.barrier()
+
+    def close(self) -> None:
+        """Leave the group of processes."""
+        if self.world > 1 and torch.distributed.is_initialized():
+            torch.distributed.barrier()
+            torch.distributed.destroy_process_group()
+
+
+class StopRequest:
+    """Remember SIGTERM and SIGINT inside a `with` block; a second signal ends the process at once."""
+
+    def __init__(self) -> None:
+        self.exit_code = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "StopRequest":
+        # Python lets only the main thread listen to signals; a trainer in another thread is stopped by its owner.
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _: object) -> None:
+        self.exit_code = 128 + number
+        for each in self._before:
+            signal.signal(each, signal.SIG_DFL)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of that name.
+
+    Args:
+        name: `auto`, `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        UsageError: CUDA was asked for and there is none.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UsageError(f"device {name}: no CUDA device is usable here; expected `auto` or `cpu`", "no_device")
+    return torch.device(name)
+
+
+@contextlib.contextmanager
+def seeded(seed: int, stream: str) -> Iterator[None]:
+    """Seed the global CPU generator inside the block, for building modules, and restore it after.
+
+    Args:
+        seed: Seed of the run.
+        stream: Name of what is drawn, for example `"modules"`.
+    """
+    state = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed_of(seed, stream))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)

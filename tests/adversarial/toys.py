@@ -1,0 +1,212 @@
+"""Small games that train in seconds, shared by the tests of the trainer and run as a script by the kill test.
+
+As a script, `toys.py FOLDER BUDGET N_FILES` trains one game to the end and then again, disturbed: killed at random
+moments, killed in the middle of each of the `N_FILES` files of a checkpoint, and stopped by signals. It writes as JSON
+how the attempts ended. `toys.py FOLDER plain` trains a game that several processes can share.
+"""
+
+import hashlib
+import json
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from audiogan.adversarial import checkpoint
+from audiogan.adversarial.game import (
+    Batch,
+    Game,
+    LatentGameConfig,
+    Moment,
+    OptimizerConfig,
+    Phase,
+    latent_game,
+)
+from audiogan.adversarial.monitor import Hook
+from audiogan.adversarial.runtime import seeded
+from audiogan.adversarial.schedule import Schedule
+from audiogan.adversarial.trainer import TrainConfig, Trainer
+
+N_POINTS = 8
+
+
+class Ring:
+    """Eight points on the unit circle, moved a little by the seed of the item."""
+
+    def __init__(self, n_items: int = 96, spread: float = 0.01) -> None:
+        self.n_items = n_items
+        self.spread = spread
+
+    def __len__(self) -> int:
+        return self.n_items
+
+    def fetch(self, indices: list[int], seeds: list[int]) -> dict[str, Tensor]:
+        angle = torch.tensor(indices) % N_POINTS * (2.0 * torch.pi / N_POINTS)
+        offset = torch.tensor([(seed % 1000) / 1000.0 - 0.5 for seed in seeds]) * self.spread
+        return {"real": torch.stack([angle.cos() + offset, angle.sin()], dim=1)}
+
+
+class Memory:
+    """A replay-like buffer and a counter: state that only extras can carry."""
+
+    def __init__(self) -> None:
+        self.buffer = torch.zeros(4)
+        self.count = 0
+
+    def note(self, value: Tensor) -> None:
+        self.buffer = torch.cat([self.buffer[1:], value.detach().reshape(1)])
+        self.count += 1
+
+    def state(self) -> dict[str, Any]:
+        return {"buffer": self.buffer, "count": self.count}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        self.buffer, self.count = state["buffer"].clone(), int(state["count"])
+
+
+def mlp(n_in: int, n_out: int, width: int = 24, dropout: float = 0.0) -> nn.Sequential:
+    layers = [nn.Linear(n_in, width), nn.LeakyReLU(0.2), nn.Linear(width, width), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(width, n_out))
+
+
+def three_phase_game() -> tuple[dict[str, nn.Module], Game]:
+    """Return modules and a game with spans, a lazy penalty, dropout, batch norm, an extra and schedules everywhere."""
+    with seeded(0, "modules"):
+        modules: dict[str, nn.Module] = {
+            "encoder": nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.ReLU(), nn.Linear(8, 3)),
+            "generator": mlp(3, 2),
+            "discriminator": mlp(2, 1, dropout=0.1),
+        }
+    memory = Memory()
+    rate = Schedule(start=2e-3, end=2e-4, shape="cosine", warm_up=0.1)
+    optimizer = OptimizerConfig(lr=rate, betas=(0.0, 0.9), beta2=Schedule(start=0.9, end=0.99, shape="linear"))
+
+    def reconstruction(batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        noisy = batch["real"] + 0.01 * moment.normal("corrupt", *batch["real"].shape)
+        error = (modules["generator"](modules["encoder"](noisy)) - batch["real"]).square().mean()
+        memory.note(error)
+        return {"error": error, "memory": memory.buffer.mean()}
+
+    config = LatentGameConfig(r1=Schedule(start=0.2), r2=Schedule(start=0.1), penalty_interval=2)
+    latent = latent_game(
+        modules, z_dim=3, config=config, generator_optimizer=optimizer, discriminator_optimizer=optimizer
+    )
+    late = [
+        Phase(
+            phase.name,
+            phase.modules,
+            phase.terms,
+            phase.optimizer,
+            repeats=1 + (phase.name == "discriminator"),
+            span=(0.4, 1.0),
+        )
+        for phase in latent.phases
+    ]
+    autoencoder = Phase("autoencoder", ("encoder", "generator"), reconstruction, optimizer, span=(0.0, 0.4))
+    return modules, Game((autoencoder, *late), extras={"memory": memory}, averaged={"encoder": 0.0, "generator": 0.4})
+
+
+def trainer(folder: Path, budget: str = "40 steps", **options: Any) -> Trainer:
+    modules, game = three_phase_game()
+    config = TrainConfig(
+        **({"batch_size": 8, "checkpoint_steps": 7, "tensorboard": False, "window": 5} | options), budget=budget
+    )
+    return Trainer(modules, game, Ring(), config, folder, {"name": "toy"}, quiet=True)
+
+
+def plain_trainer(folder: Path) -> Trainer:
+    """Return a trainer whose players have no buffers and no dropout, so that processes can share a batch exactly."""
+    with seeded(0, "modules"):
+        modules: dict[str, nn.Module] = {"generator": mlp(2, 2), "discriminator": mlp(2, 1)}
+    game = latent_game(modules, z_dim=2, config=LatentGameConfig(r1=Schedule(start=0.2), r2=Schedule(start=0.2)))
+    config = TrainConfig(budget="12 steps", batch_size=8, checkpoint_steps=5, window=4, tensorboard=False)
+    values = iter([3.0, 2.0, 4.0, 5.0, 6.0])
+    judge = Hook("metric", lambda _: {"distance": next(values)}, every=0.25, best="distance")
+    return Trainer(modules, game, Ring(), config, folder, hooks=[judge], quiet=True)
+
+
+def digest(folder: Path) -> str:
+    """Return a sum over all tensors and numbers of the newest checkpoint."""
+    newest = max((folder / "checkpoints").glob("step-*"))
+    found = checkpoint.read_checkpoint(newest)
+    total = hashlib.sha256(repr(sorted(found.state.items())).encode())
+    for stem in sorted(found.tensors):
+        for name, tensor in sorted(found.tensors[stem].items()):
+            total.update(f"{stem} {name} {tuple(tensor.shape)}".encode() + tensor.numpy().tobytes())
+    return total.hexdigest()
+
+
+def _train_in_child(folder: Path, budget: str, deadly_write: int = 0) -> int:
+    """Fork a process that trains and return its id; fork spares it the import of torch."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if deadly_write:
+                _die_at_write(deadly_write)
+            code = trainer(folder, budget).run().exit_code
+        finally:
+            os._exit(code)
+    return child
+
+
+def _die_at_write(number: int) -> None:
+    """Let the process kill itself in the middle of its `number`-th file."""
+    write, left = checkpoint.write_synced, [number]
+
+    def deadly(path: Path, data: bytes) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            write(path, data[: len(data) // 2])
+            os.kill(os.getpid(), signal.SIGKILL)
+        write(path, data)
+
+    checkpoint.write_synced = deadly
+
+
+def _end(child: int) -> int:
+    """Return minus the signal or the exit code of a finished child."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def disturb(folder: Path, budget: str, times: int, number: int) -> tuple[list[int], list[int]]:
+    """Signal a training at random moments, then let it finish; return ends and saved steps."""
+    chance, ends, saved = random.Random(times), [], []
+    for _ in range(times):
+        child = _train_in_child(folder, budget)
+        time.sleep(chance.uniform(0.02, 0.4))
+        os.kill(child, number)
+        ends.append(_end(child))
+        saved.append(max(checkpoint.Store(folder).steps(), default=0))
+    return [*ends, _end(_train_in_child(folder, budget))], saved
+
+
+def die_at_every_write(folder: Path, budget: str, n_files: int) -> list[int]:
+    """Kill a training in the middle of each file of a checkpoint in turn, then let it finish; return ends."""
+    ends = [_end(_train_in_child(folder, budget, deadly_write=number)) for number in range(1, n_files + 1)]
+    return [*ends, _end(_train_in_child(folder, budget))]
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    torch.optim.AdamW([torch.zeros(1)]).step()  # imports what every child would have to import again
+    root, length = Path(sys.argv[1]), sys.argv[2]
+    if length == "plain":
+        plain = plain_trainer(root)
+        plain.run()
+        plain.runtime.close()
+        sys.exit(0)
+    outcome: dict[str, Any] = {
+        "alone": _end(_train_in_child(root / "alone", length)),
+        "kills": disturb(root / "kills", length, 20, signal.SIGKILL),
+        "writes": die_at_every_write(root / "writes", length, int(sys.argv[3])),
+        "terms": disturb(root / "terms", length, 3, signal.SIGTERM),
+        "interrupts": disturb(root / "interrupts", length, 3, signal.SIGINT),
+    }
+    sys.stdout.write(json.dumps(outcome))
