@@ -1,0 +1,1 @@
+"""Statistics on plain arrays: distances between sets and the uncertainty of means."""
