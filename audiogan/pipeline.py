@@ -1,0 +1,203 @@
+"""What a pipeline must offer, and the one place where a pipeline is imported by its name.
+
+A pipeline is a package of functions under `audiogan.pipelines`: it turns a corpus into tensors, builds the networks,
+states the training game, and turns what the networks make into files. The rest of the program meets pipelines only
+through the `Pipeline` protocol and `Model`, a trained set of networks with its facts. Nothing here imports torch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from pydantic import BaseModel
+
+from audiogan.errors import RecipeError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from audiogan.corpus.score import Score
+
+PIPELINES = Path(__file__).parent / "pipelines"
+
+Progress = Callable[[int, int], None]
+"""Called with how many items are done and how many there are."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Trained networks and what is known about them.
+
+    Args:
+        modules: Networks by name, in evaluation mode, already on their device.
+        config: The pipeline's `Config` they were built from.
+        card: Where they come from: recipe, corpus, licence, version; empty if the folder holds no card.
+        folder: Where they were loaded from.
+        name: Folder name, for manifests.
+        sha256: Hash of `model.safetensors`.
+        pipeline: Name of the pipeline that understands them.
+        device: Where the modules are: `cpu` or `cuda:0`.
+    """
+
+    modules: "Mapping[str, nn.Module]"
+    config: Any
+    card: Mapping[str, Any]
+    folder: Path
+    name: str = ""
+    sha256: str = ""
+    pipeline: str = "multitrack"
+    device: str = "cpu"
+    _verbs: "Pipeline | None" = field(default=None, repr=False, compare=False)
+
+    @property
+    def verbs(self) -> "Pipeline":
+        """The pipeline's functions."""
+        return self._verbs or load_pipeline(self.pipeline)
+
+    def generate(self, *, count: int = 1, seed: int = 0, **options: Any) -> "list[Score]":
+        """Make `count` new clips."""
+        return self.verbs.generate(self, count=count, seed=seed, device=self.device, **options)
+
+    def interpolate(self, first: "Score", second: "Score", *, steps: int = 5, seed: int = 0) -> "list[Score]":
+        """Go from one clip to another in `steps` clips, ends included."""
+        return self.verbs.interpolate(self, first, second, steps=steps, seed=seed)
+
+    def continue_clip(self, score: "Score", *, bars: int = 4, count: int = 1, seed: int = 0) -> "list[Score]":
+        """Add `bars` bars after a clip."""
+        return self.verbs.continue_clip(self, score, bars=bars, count=count, seed=seed)
+
+    def accompany(self, score: "Score", *, tracks: Sequence[str], count: int = 1, seed: int = 0) -> "list[Score]":
+        """Add the named tracks to a clip."""
+        return self.verbs.accompany(self, score, tracks=tracks, count=count, seed=seed)
+
+    def infill(
+        self,
+        score: "Score",
+        *,
+        bars: tuple[int, int],
+        tracks: Sequence[str] | None = None,
+        count: int = 1,
+        seed: int = 0,
+    ) -> "list[Score]":
+        """Write bars `first` to `last` (counted from 1) of a clip anew."""
+        return self.verbs.infill(self, score, bars=bars, tracks=tracks, count=count, seed=seed)
+
+    def vary(self, score: "Score", *, strength: float = 0.3, count: int = 1, seed: int = 0) -> "list[Score]":
+        """Make clips like this one; `strength` 0 is a copy, 1 a free sample."""
+        return self.verbs.vary(self, score, strength=strength, count=count, seed=seed)
+
+
+class Pipeline(Protocol):
+    """The names a pipeline package exports. A verb it cannot offer raises `UnsupportedError`."""
+
+    @property
+    def Config(self) -> type[BaseModel]:
+        """The recipe's `model:` section."""
+        ...
+
+    @property
+    def CorpusConfig(self) -> type[BaseModel]:
+        """The recipe's `corpus:` section."""
+        ...
+
+    @property
+    def GameConfig(self) -> type[BaseModel]:
+        """The recipe's `game:` section."""
+        ...
+
+    @property
+    def OptimizerConfig(self) -> type[BaseModel]:
+        """The recipe's `optimizer:` section."""
+        ...
+
+    @property
+    def prepare(self) -> Callable[..., Any]:
+        """`(corpus, config, cache, *, jobs, progress)` → JSON-able summary; fills the cache folder."""
+        ...
+
+    @property
+    def open_dataset(self) -> Callable[..., Any]:
+        """`(cache, config, corpus, split)` → dataset with `fetch(indices, seeds)` and a length."""
+        ...
+
+    @property
+    def build(self) -> Callable[..., Any]:
+        """`(config)` → networks by name."""
+        ...
+
+    @property
+    def phases(self) -> Callable[..., Any]:
+        """`(modules, config, game, optimizers)` → the training game."""
+        ...
+
+    @property
+    def load_modules(self) -> Callable[..., Any]:
+        """`(tensors, config)` → networks by name, ready to use."""
+        ...
+
+    @property
+    def generate(self) -> "Callable[..., list[Score]]":
+        """`(model, *, count, seed, bars, tempo, tracks, temperature, device)` → clips."""
+        ...
+
+    @property
+    def interpolate(self) -> "Callable[..., list[Score]]":
+        """`(model, first, second, *, steps, seed)` → clips."""
+        ...
+
+    @property
+    def continue_clip(self) -> "Callable[..., list[Score]]":
+        """`(model, score, *, bars, count, seed)` → clips."""
+        ...
+
+    @property
+    def accompany(self) -> "Callable[..., list[Score]]":
+        """`(model, score, *, tracks, count, seed)` → clips."""
+        ...
+
+    @property
+    def infill(self) -> "Callable[..., list[Score]]":
+        """`(model, score, *, bars, tracks, count, seed)` → clips."""
+        ...
+
+    @property
+    def vary(self) -> "Callable[..., list[Score]]":
+        """`(model, score, *, strength, count, seed)` → clips."""
+        ...
+
+    @property
+    def transfer(self) -> Callable[..., Any]:
+        """`(model, source, target)` → the same as `generate`."""
+        ...
+
+    @property
+    def evaluate(self) -> Callable[..., Any]:
+        """`(model, ...)` → result rows."""
+        ...
+
+    @property
+    def write(self) -> Callable[..., None]:
+        """`(item, path)` → a file."""
+        ...
+
+
+def pipeline_names() -> list[str]:
+    """Return the pipelines found on disk."""
+    return sorted(path.parent.name for path in PIPELINES.glob("*/__init__.py"))
+
+
+def load_pipeline(name: str) -> Pipeline:
+    """Import a pipeline by its name.
+
+    Raises:
+        RecipeError: No pipeline of that name.
+    """
+    known = pipeline_names()
+    if name not in known:
+        close = get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f", did you mean {close[0]!r}?" if close else ""
+        raise RecipeError(f"pipeline: {name!r}{hint}; expected one of {', '.join(known)}")
+    return cast("Pipeline", import_module(f"audiogan.pipelines.{name}"))

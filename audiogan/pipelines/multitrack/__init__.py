@@ -1,0 +1,40 @@
+"""Multitrack pianorolls: GANs that write MIDI clips for several instruments."""
+
+from audiogan.pipelines.multitrack.config import Config, CorpusConfig
+from audiogan.pipelines.multitrack.dataset import open_dataset, prepare
+from audiogan.pipelines.multitrack.evaluation import evaluate
+from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, phases
+from audiogan.pipelines.multitrack.networks import build, load_modules
+from audiogan.pipelines.multitrack.synthesis import (
+    accompany,
+    continue_clip,
+    generate,
+    infill,
+    interpolate,
+    transfer,
+    vary,
+    write,
+)
+
+OptimizerConfig = OptimizersConfig
+
+__all__ = [
+    "Config",
+    "CorpusConfig",
+    "GameConfig",
+    "OptimizerConfig",
+    "accompany",
+    "build",
+    "continue_clip",
+    "evaluate",
+    "generate",
+    "infill",
+    "interpolate",
+    "load_modules",
+    "open_dataset",
+    "phases",
+    "prepare",
+    "transfer",
+    "vary",
+    "write",
+]

@@ -1,0 +1,347 @@
+"""What is measured on scores: generated clips beside held-out real clips, every number with what it can be compared to.
+
+A row carries the value on the generated and on the reference clips, 95 % intervals of both (songs resampled), how
+far two halves of the reference lie apart by chance (`floor`), how far a poor generator lies away (`ceiling`), and
+whether the value is as near to the reference as real music is to itself.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiogan.corpus.score import Score
+from audiogan.errors import UsageError
+from audiogan.evaluation.distances import (
+    N_NEIGHBOURS,
+    Distance,
+    Neighbours,
+    Scaler,
+    fit_scaler,
+    frechet,
+    kad_with_floor,
+    neighbours,
+    with_floor,
+)
+from audiogan.evaluation.intervals import Interval, bootstrap_weights, half_weights, percentiles, sum_by_group
+from audiogan.pipelines.multitrack.description import describe_measures
+from audiogan.pipelines.multitrack.grid import ClipGrid, quantised
+from audiogan.pipelines.multitrack.metrics import EXPRESSION, Measure, measure, ratio
+from audiogan.pipelines.multitrack.muspy_metrics import NAMES, measure_score
+from audiogan.pipelines.multitrack.published import published
+
+Array = NDArray[np.float64]
+TOLERANCE = 0.15  # a value within this share of the reference passes
+MIN_SONGS = 4
+
+
+@dataclass(frozen=True)
+class Row:
+    """One number and its company. NaN stands for what does not exist.
+
+    Args:
+        metric, form, column: As in `Measure`; column `"mean"` is the plain mean over the columns.
+        value, low, high: On generated clips, 95 % interval.
+        reference, reference_low, reference_high: On the reference clips; the interval resamples songs.
+        floor: Median distance between two random halves of the reference's songs.
+        ceiling: Distance of the poor generator from the reference.
+        gap: (|value - reference| - floor) / (ceiling - floor): 0 like real, 1 like the poor generator.
+        n, n_reference: Clips.
+        passes: Within 15 % of the reference or inside its interval; None if the metric does not apply.
+        note: Why it does not apply, or empty.
+    """
+
+    metric: str
+    form: str
+    column: str
+    value: float
+    low: float
+    high: float
+    reference: float
+    reference_low: float
+    reference_high: float
+    floor: float
+    ceiling: float
+    gap: float
+    n: int
+    n_reference: int
+    passes: bool | None
+    note: str = ""
+
+    def to_json(self) -> dict[str, object]:
+        """Return the row for JSON: None instead of NaN."""
+        return {
+            name: None if isinstance(value, float) and not math.isfinite(value) else value
+            for name, value in asdict(self).items()
+        }
+
+
+def compare(
+    generated: Sequence[Score],
+    reference: Sequence[Score],
+    songs: Sequence[object],
+    grid: ClipGrid,
+    *,
+    poor: Sequence[Score] = (),
+    scaler: Scaler | None = None,
+    with_expression: bool = True,
+    n_draws: int = 1000,
+    seed: int = 0,
+) -> list[Row]:
+    """Return a row for each metric, form and track (or pair), and for the mean over tracks; then the distances.
+
+    Args:
+        generated: Clips of the model.
+        reference: Held-out real clips.
+        songs: The song of each reference clip; four songs or more.
+        grid: Shape of all clips.
+        poor: Clips of an untrained generator, for the ceiling.
+        scaler: Of `score_desc`, fitted to training clips; by default fitted to the reference.
+        with_expression: Look at velocities and micro-timing too; pass false for a model that makes neither.
+        n_draws: Resamples of songs.
+        seed: Of the resamples.
+
+    Raises:
+        UsageError: Too few clips or songs to compare.
+    """
+    _check(generated, reference, songs)
+    everything = []
+    descriptions = []
+    for clips in (generated, reference, poor):
+        measures = measure(clips, grid)
+        descriptions.append(describe_measures(clips, grid, measures, with_expression=with_expression)[1])
+        played = {name: row for name, row in measures.items() if with_expression or name not in EXPRESSION}
+        everything.append(played | _muspy_measures(clips, grid))
+    ours, real, anchor = descriptions
+    rows = _distance_rows(ours, real, anchor, songs, scaler, seed)
+    draws = _Draws.make(len(generated), songs, n_draws, seed)
+    for name, row in everything[1].items():
+        rows += _metric_rows(everything[0][name], row, everything[2][name] if len(poor) else None, draws)
+    return rows
+
+
+def _check(generated: Sequence[Score], reference: Sequence[Score], songs: Sequence[object]) -> None:
+    assert len(songs) == len(reference), "one song per reference clip"
+    if len(generated) < 2:
+        raise UsageError(f"{len(generated)} generated clips; expected 2 or more to evaluate")
+    if len(set(songs)) < MIN_SONGS:
+        found = f"{len(set(songs))} held-out songs"
+        raise UsageError(f"{found}; expected {MIN_SONGS} or more, so that real music can be compared with real music")
+
+
+@dataclass(frozen=True)
+class _Draws:
+    """Resamples that all metrics share: of generated clips, of songs, and halves of songs."""
+
+    clips: Array
+    songs: Array
+    halves: Array
+    labels: Sequence[object]
+
+    @classmethod
+    def make(cls, n_clips: int, songs: Sequence[object], n_draws: int, seed: int) -> "_Draws":
+        n_songs = len(set(songs))
+        clips = bootstrap_weights(n_clips, n_draws, seed)
+        return cls(
+            clips, bootstrap_weights(n_songs, n_draws, seed + 1), half_weights(n_songs, n_draws, seed + 2), songs
+        )
+
+
+def _with_mean(values: Array, n_columns: int) -> Array:
+    """Append the mean over the columns that exist, where there are several."""
+    if n_columns < 2:
+        return values
+    there = np.isfinite(values)
+    mean = ratio(np.where(there, values, 0).sum(axis=-1), there.sum(axis=-1).astype(float))
+    return np.concatenate([values, mean[..., None]], axis=-1)
+
+
+def _resampled(row: Measure, weights: Array, groups: Sequence[object] | None = None) -> Array:
+    """Return `(draw, column)` values (mean appended) of resampled clips, or of resampled groups of clips."""
+    above, below = row.numerator, row.denominator
+    if groups is not None:
+        above, below = sum_by_group(above, groups), sum_by_group(below, groups)
+    return _with_mean(ratio(weights @ above, weights @ below), len(row.columns))
+
+
+def _metric_rows(generated: Measure, reference: Measure, poor: Measure | None, draws: _Draws) -> list[Row]:
+    """Return the rows of one metric, one per column and one for the mean."""
+    n_columns = len(reference.columns)
+    halves = [_resampled(reference, weights, draws.labels) for weights in (draws.halves, 1 - draws.halves)]
+    floors = _median(np.abs(halves[0] - halves[1]))
+    ours = _intervals(generated, _resampled(generated, draws.clips))
+    real = _intervals(reference, _resampled(reference, draws.songs, draws.labels))
+    ceilings = [float("nan")] * len(real)
+    if poor is not None:
+        values = _with_mean(poor.value(), n_columns)
+        ceilings = [abs(float(value) - interval.value) for value, interval in zip(values, real, strict=True)]
+    names = (*reference.columns, "mean") if n_columns > 1 else reference.columns
+    return [
+        _judge(reference, column, ours[i], real[i], float(floors[i]), ceilings[i], draws)
+        for i, column in enumerate(names)
+    ]
+
+
+def _intervals(row: Measure, resampled: Array) -> list[Interval]:
+    """Return the value of each column (mean appended) with the interval of its resamples."""
+    low, high = percentiles(resampled)
+    values = _with_mean(row.value(), len(row.columns))
+    return [Interval(*map(float, numbers)) for numbers in zip(values, low, high, strict=True)]
+
+
+def _median(draws: Array) -> Array:
+    """Median over draws without NaN, NaN where nothing is left."""
+    empty = np.isnan(draws).all(axis=0)
+    return np.where(empty, np.nan, np.nanmedian(np.where(empty, 0, draws), axis=0))
+
+
+def _judge(
+    row: Measure, column: str, generated: Interval, real: Interval, floor: float, ceiling: float, draws: _Draws
+) -> Row:
+    note = row.note
+    if not note and math.isnan(real.value):
+        note = "the reference holds no such notes"
+    distance = abs(generated.value - real.value)
+    passes = None
+    if not note:
+        # a value that does not exist although real music has it (a silent track) fails: comparisons with NaN are false
+        passes = bool(distance <= TOLERANCE * abs(real.value) or real.low <= generated.value <= real.high)
+    return Row(
+        metric=row.name,
+        form=row.form,
+        column=column,
+        value=generated.value,
+        low=generated.low,
+        high=generated.high,
+        reference=real.value,
+        reference_low=real.low,
+        reference_high=real.high,
+        floor=floor,
+        ceiling=ceiling,
+        gap=(distance - floor) / (ceiling - floor) if ceiling > floor else float("nan"),
+        n=draws.clips.shape[1],
+        n_reference=len(draws.labels),
+        passes=passes,
+        note=note,
+    )
+
+
+def _muspy_measures(clips: Sequence[Score], grid: ClipGrid) -> dict[str, Measure]:
+    """Means over clips of the fourteen muspy metrics in both forms; the key is the declared one, else C major."""
+    measures = {}
+    for form, corrected in (("muspy", False), ("muspy_corrected", True)):
+        table = np.full((len(clips), len(NAMES)), np.nan)
+        for i, clip in enumerate(quantised(clips, grid)):
+            key = clip.keys[0] if clip.keys else None
+            root = (7 * key.sharps + (9 if key.is_minor else 0)) % 12 if key else 0
+            is_minor = key is not None and key.is_minor
+            values = measure_score(
+                clip,
+                beats_per_bar=grid.beats_per_bar,
+                root=root,
+                is_minor=is_minor,
+                n_bars=grid.n_bars,
+                corrected=corrected,
+            )
+            table[i] = list(values.values())
+        there = np.isfinite(table)
+        for j, name in enumerate(NAMES):
+            above, below = np.where(there, table, 0)[:, [j]], there[:, [j]].astype(float)
+            # steps of a sixteenth or more leave a drum hit no place outside the pattern
+            certain = name.startswith("drum_") and grid.beat_resolution in (1, 2, 4)
+            note = f"1 by construction: {grid.beat_resolution} steps a beat" if certain else ""
+            measures[f"{form}:{name}"] = Measure(name, form, ("clip",), above, below, note)
+    return measures
+
+
+def _distance_rows(
+    generated: Array, reference: Array, poor: Array, songs: Sequence[object], scaler: Scaler | None, seed: int
+) -> list[Row]:
+    """Return the distances on `score_desc`: KAD, Fréchet, and the shares by neighbours."""
+    scaler = fit_scaler(reference) if scaler is None else scaler
+    x, y = scaler.transform(reference), scaler.transform(generated)
+    anchor = scaler.transform(poor) if len(poor) >= 2 else None
+    named = {"kad": kad_with_floor(y, x, songs, poor=anchor, seed=seed)}
+    others = with_floor(_frechet_and_neighbours, y, x, songs, poor=anchor, seed=seed)
+    named |= dict(zip(("frechet", *Neighbours._fields), others, strict=True))
+    return [_distance_row(name, distance, len(y), len(x)) for name, distance in named.items()]
+
+
+def _frechet_and_neighbours(x: Array, y: Array) -> tuple[float, ...]:
+    # fewer items than neighbours: each statistic of balls would be 1 by construction
+    shares = neighbours(x, y) if len(x) > N_NEIGHBOURS else [float("nan")] * len(Neighbours._fields)
+    return frechet(x, y), *shares
+
+
+def _distance_row(name: str, distance: Distance, n: int, n_reference: int) -> Row:
+    """Real against real stands in the reference columns; shares are better when larger, distances when smaller."""
+    ours, floor, ceiling = distance.value, distance.floor, distance.ceiling
+    note = "" if math.isfinite(floor.value) else "too few clips"
+    is_like_real = ours.value >= floor.low if name in Neighbours._fields else ours.value <= floor.high
+    # a ceiling that lies inside the floor's interval is no anchor to divide by
+    is_anchor = ceiling.value > floor.high or ceiling.value < floor.low
+    return Row(
+        metric=name,
+        form="correct",
+        column="score_desc",
+        value=ours.value,
+        low=ours.low,
+        high=ours.high,
+        reference=floor.value,
+        reference_low=floor.low,
+        reference_high=floor.high,
+        floor=floor.value,
+        ceiling=ceiling.value,
+        gap=(ours.value - floor.value) / (ceiling.value - floor.value) if is_anchor else float("nan"),
+        n=n,
+        n_reference=n_reference,
+        passes=None if note else bool(is_like_real),
+        note=note,
+    )
+
+
+def summary(rows: Sequence[Row], forms: Sequence[str] = ("correct",)) -> tuple[int, int]:
+    """Return how many rows of these forms pass, and how many apply; means over tracks are not counted again."""
+    judged = [row.passes for row in rows if row.form in forms and row.passes is not None and row.column != "mean"]
+    return sum(judged), len(judged)
+
+
+def markdown(rows: Sequence[Row], *, with_published: bool = False) -> str:
+    """Return the rows as a Markdown table.
+
+    Args:
+        rows: Of `compare`.
+        with_published: Add what the papers printed for their training data and for their best-known models.
+    """
+    head = ["metric", "form", "track", "generated [95 %]", "real [95 %]", "floor", "ceiling", "gap", "like real"]
+    lines = [[*_cells(row), *([_published_text(row)] if with_published else [])] for row in rows]
+    head += ["papers: data; model"] if with_published else []
+    table = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(line) + " |" for line in table) + "\n"
+
+
+def _cells(row: Row) -> list[str]:
+    verdict = {True: "yes", False: "no", None: f"not applicable ({row.note})" if row.note else "not applicable"}[
+        row.passes
+    ]
+    generated = f"{_text(row.value)} [{_text(row.low)}, {_text(row.high)}]"
+    real = f"{_text(row.reference)} [{_text(row.reference_low)}, {_text(row.reference_high)}]"
+    scale = [_text(number) for number in (row.floor, row.ceiling, row.gap)]
+    return [row.metric, row.form, row.column, generated, real, *scale, verdict]
+
+
+def _text(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}"
+
+
+def _published_text(row: Row) -> str:
+    """The paper's training data, and the model that the paper put forward."""
+    values = published(row.metric, row.column)
+    shown = [
+        f"{name} {values[name]:.3g}"
+        for name in ("training data", "scratch jamming", "two-stage, deterministic")
+        if name in values
+    ]
+    return "; ".join(shown) or "-"

@@ -1,0 +1,209 @@
+"""Fill hidden cells of a piece of any length with a generator of fixed length.
+
+A window of the model's bars slides over the piece by half its length. What lies in the window, given or filled before, is
+known; the rest is made to fit it. So new bars always answer the bars before them, and no silent bar is put between windows.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from audiogan.adversarial.game import seed_of
+from audiogan.pipelines.multitrack.config import Config
+from audiogan.representation.pianoroll import RollNotes, cut, draw, trace
+
+COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
+CHUNK = 16
+"""Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A piece on the grid with cells to fill.
+
+    Args:
+        notes: What is known, in timesteps from the first bar.
+        hidden: `(track, bar)` bool; cells to fill.
+    """
+
+    notes: RollNotes
+    hidden: NDArray[np.bool_]
+
+    @property
+    def n_bars(self) -> int:
+        """Bars of the piece."""
+        return self.hidden.shape[1]
+
+
+def join(parts: Sequence[RollNotes]) -> RollNotes:
+    """Put notes together, sorted by start."""
+    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS]
+    order = np.lexsort((columns[3], columns[0], columns[1]))
+    return RollNotes(*(column[order] for column in columns))
+
+
+def shift(notes: RollNotes, steps: int) -> RollNotes:
+    """Move notes by timesteps."""
+    by = np.int32(steps)
+    return RollNotes(notes.role, notes.start + by, notes.end + by, notes.row, notes.velocity, notes.timing)
+
+
+def z_for(config_z_dim: int, seed: int, stream: str, number: int, *more: object) -> Tensor:
+    """Draw z of one clip, `(z,)`; a pure function of its arguments."""
+    generator = torch.Generator().manual_seed(seed_of(seed, stream, number, *more))
+    return torch.randn(config_z_dim, generator=generator)
+
+
+def rolls_of(notes: Sequence[RollNotes], config: Config) -> Tensor:
+    """Draw clips as `(batch, 2, track, bar, timestep, pitch)` float32."""
+    planes = [draw(clip, config.grid, len(config.roles))[:2] for clip in notes]
+    return torch.from_numpy(np.stack(planes))
+
+
+def in_chunks(n: int) -> list[slice]:
+    """Cut n items into runs of `CHUNK`."""
+    return [slice(first, first + CHUNK) for first in range(0, n, CHUNK)]
+
+
+def padded(tensor: Tensor) -> Tensor:
+    """Repeat the last row up to `CHUNK` rows."""
+    missing = CHUNK - len(tensor)
+    return tensor if missing == 0 else torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
+
+
+def encode_clips(modules: Mapping[str, nn.Module], rolls: Tensor) -> Tensor:
+    """Encode `(batch, 2, track, bar, timestep, pitch)` to codes `(batch, track, bar, code)`."""
+    device = next(modules["encoder"].parameters()).device
+    codes = [modules["encoder"](padded(rolls[run]).to(device))[: len(rolls[run])] for run in in_chunks(len(rolls))]
+    return torch.cat(codes).cpu()
+
+
+def decode_clips(modules: Mapping[str, nn.Module], codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Decode codes to logits `(batch, 2, track, bar, timestep, pitch)`, velocity and timing `(batch, track, bar, timestep)`."""
+    device = next(modules["decoder"].parameters()).device
+    parts = []
+    for run in in_chunks(len(codes)):
+        decoded = modules["decoder"](padded(codes[run]).to(device))
+        parts.append([part[: len(codes[run])].cpu() for part in decoded])
+    logits, velocity, timing = (torch.cat(list(column)) for column in zip(*parts, strict=True))
+    return logits, velocity, timing
+
+
+def generate_codes(modules: Mapping[str, nn.Module], z: Tensor, known: Tensor, mask: Tensor) -> Tensor:
+    """Fill hidden codes; shapes as in `networks.Generator`."""
+    device = next(modules["generator"].parameters()).device
+    parts = []
+    for run in in_chunks(len(z)):
+        made = modules["generator"](*(padded(tensor[run]).to(device) for tensor in (z, known, mask)))
+        parts.append(made[: len(z[run])].cpu())
+    return torch.cat(parts)
+
+
+def notes_of(logits: Tensor, velocity: Tensor, timing: Tensor) -> list[RollNotes]:
+    """Write what decoded clips play: a cell sounds where its logit is above 0."""
+    onset, sustain = (logits[:, plane] > 0 for plane in (0, 1))
+    planes = np.zeros((len(logits), 4, *logits.shape[2:]), dtype=np.float32)
+    planes[:, 0], planes[:, 1] = onset.numpy(), sustain.numpy()
+    planes[:, 2], planes[:, 3] = velocity.unsqueeze(-1).numpy(), timing.unsqueeze(-1).numpy()
+    return [trace(clip) for clip in planes]
+
+
+@torch.no_grad()
+def fill(
+    modules: Mapping[str, nn.Module],
+    config: Config,
+    sketches: Sequence[Sketch],
+    *,
+    seeds: Sequence[tuple[object, ...]],
+    seed: int,
+    temperature: float = 1.0,
+) -> list[RollNotes]:
+    """Fill the hidden cells of every sketch; all sketches must have one length.
+
+    Args:
+        modules: Encoder, decoder and generator.
+        config: Grid and tracks.
+        sketches: Pieces with hidden cells.
+        seeds: What makes each sketch's draws its own, besides `seed`.
+        seed: Seed of the call.
+        temperature: 0 to 2: scales z up to 1; above 1 codes get noise as well.
+
+    Returns:
+        The new notes of each sketch, in timesteps from its first bar; known notes are not among them.
+    """
+    n_bars = sketches[0].n_bars
+    made: list[list[RollNotes]] = [[] for _ in sketches]
+    open_cells = [sketch.hidden.copy() for sketch in sketches]
+    for first in _window_starts(n_bars, config.n_bars):
+        inside = slice(first, first + config.n_bars)
+        if not any(cells[:, inside].any() for cells in open_cells):
+            continue
+        fresh = _fill_window(modules, config, sketches, open_cells, made, first, seeds, seed, temperature)
+        for number, notes in enumerate(fresh):
+            made[number].append(notes)
+            open_cells[number][:, inside] = False
+    nothing = RollNotes(*(np.zeros(0, dtype=kind) for kind in ("i2", "i4", "i4", "i2", "u1", "f4")))
+    return [join([nothing, *parts]) for parts in made]
+
+
+def _window_starts(n_bars: int, length: int) -> list[int]:
+    """First bars of the windows: half a window apart, the last one ending with the piece."""
+    if n_bars <= length:
+        return [0]
+    stride = max(1, length // 2)
+    return [*range(0, n_bars - length, stride), n_bars - length]
+
+
+def _fill_window(
+    modules: Mapping[str, nn.Module],
+    config: Config,
+    sketches: Sequence[Sketch],
+    open_cells: Sequence[NDArray[np.bool_]],
+    made: Sequence[Sequence[RollNotes]],
+    first: int,
+    seeds: Sequence[tuple[object, ...]],
+    seed: int,
+    temperature: float,
+) -> list[RollNotes]:
+    """New notes of one window, in timesteps of the piece."""
+    n_timesteps = config.grid.n_timesteps
+    start, end = first * n_timesteps, (first + config.n_bars) * n_timesteps
+    known_notes = [cut(join([s.notes, *parts]), start, end) for s, parts in zip(sketches, made, strict=True)]
+    hidden = np.ones((len(sketches), len(config.roles), config.n_bars), dtype=bool)
+    for number, cells in enumerate(open_cells):
+        inside = cells[:, first : first + config.n_bars]
+        hidden[number, :, : inside.shape[1]] = inside
+    known = encode_clips(modules, rolls_of(known_notes, config))
+    mask = torch.from_numpy(~hidden).to(torch.float32)
+    generator = modules["generator"]
+    z = torch.stack([z_for(generator.z_dim, seed, "z", first, *own) for own in seeds]) * min(temperature, 1.0)
+    codes = generate_codes(modules, z, known, mask)
+    if temperature > 1.0:
+        noise = torch.stack([z_for(codes[0].numel(), seed, "heat", first, *own) for own in seeds])
+        codes = codes + (temperature - 1.0) * noise.view_as(codes) * (1 - mask.unsqueeze(-1))
+    fresh = []
+    for number, notes in enumerate(notes_of(*decode_clips(modules, codes))):
+        cells = open_cells[number][:, first : first + config.n_bars]
+        bar = notes.start // n_timesteps
+        inside = bar < cells.shape[1]
+        wanted = inside & cells[notes.role, np.minimum(bar, cells.shape[1] - 1)]
+        fresh.append(_up_to_known(shift(notes.where(wanted), start), sketches[number], n_timesteps))
+    return fresh
+
+
+def _up_to_known(notes: RollNotes, sketch: Sketch, n_timesteps: int) -> RollNotes:
+    """Cut new notes where a known cell of their track begins, and at the end of the piece."""
+    hidden = sketch.hidden
+    # For each cell the bar in which the run of hidden cells that holds it ends.
+    ends = np.empty(hidden.shape, dtype=np.int64)
+    ends[:, -1] = hidden.shape[1]
+    for bar in reversed(range(hidden.shape[1] - 1)):
+        ends[:, bar] = np.where(hidden[:, bar + 1], ends[:, bar + 1], bar + 1)
+    last = ends[notes.role, notes.start // n_timesteps] * n_timesteps
+    end = np.minimum(notes.end, last).astype(np.int32)
+    return RollNotes(notes.role, notes.start, end, notes.row, notes.velocity, notes.timing)
+

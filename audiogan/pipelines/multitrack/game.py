@@ -1,0 +1,199 @@
+"""The training game of the multitrack pipeline: first codes that hold a clip, then a generator of such codes.
+
+Over the first share of the budget encoder and decoder move, so that codes hold what a cell plays. From then on they
+stand still, and generator and discriminator play for the codes of hidden cells: relativistic pairs with R1 and R2
+(arXiv 2501.05441), where the real and the fake clip of a pair share mask and known cells, so that D judges the filling and
+not the difference between songs. Over the last share D judges codes of what would be written: the fake is decoded, made
+binary with a straight-through gradient (arXiv 1308.3432) and encoded again. The classic networks bring their own game.
+"""
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
+from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss
+from audiogan.adversarial.penalty import r1_r2
+from audiogan.adversarial.schedule import Schedule, Share
+from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cells
+from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
+from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
+from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.pipelines.multitrack.masking import MaskConfig, draw_masks
+
+ONSET, SUSTAIN = 0, 1
+EXPRESSION_WEIGHT = 20.0
+
+
+class GameConfig(BaseModel):
+    """The recipe's `game:` section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    autoencoder_share: float = Field(0.5, gt=0, lt=1, description="Share of the budget spent on encoder and decoder.")
+    written_from: Share = Field(1.0, description="Share from which D judges what would be written; 1 for never.")
+    neuron_slope: Schedule = Field(
+        Schedule(start=1.0), description="Slope of the straight-through gradient over the generator's span."
+    )
+    stochastic: bool = Field(False, description="Draw the written cells by their probability while D judges them.")
+    code_noise: float = Field(0.15, ge=0, description="Standard deviation added to codes, so that near codes sound alike.")
+    onset_weight: float = Field(4.0, gt=0, description="Weight of a missed onset against one too many.")
+    sustain_weight: float = Field(0.15, ge=0, description="Weight of the sustain plane; it has many more cells.")
+    cells: CellAugmentConfig = Field(CellAugmentConfig(), description="Changed cells for encoder and decoder.")
+    objective: Objective = Field("rpgan", description="Loss of generator and discriminator.")
+    gamma: Schedule = Field(Schedule(start=1.0), description="Weight of R1 and of R2.")
+    penalty_interval: int = Field(1, ge=1, description="Steps between penalties; the weight is multiplied to match.")
+    masks: MaskConfig = Field(MaskConfig(), description="How often each job is practised.")
+    classic: ClassicGameConfig = Field(ClassicGameConfig(), description="Game of the classic networks.")
+
+
+class OptimizersConfig(BaseModel):
+    """The recipe's `optimizer:` section."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    autoencoder: OptimizerConfig = Field(
+        OptimizerConfig(lr=Schedule(start=2e-3, end=1e-4, shape="cosine", warm_up=0.02), betas=(0.9, 0.99)),
+        description="Encoder and decoder.",
+    )
+    generator: OptimizerConfig = Field(
+        OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)), description="Generator."
+    )
+    discriminator: OptimizerConfig = Field(
+        OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)), description="Discriminator."
+    )
+
+
+class _Terms:
+    """The loss terms of all three players."""
+
+    def __init__(self, modules: Mapping[str, nn.Module], config: Config, game: GameConfig) -> None:
+        self.modules = modules
+        self.config = config
+        self.game = game
+
+    # ---- autoencoder
+
+    def autoencoder(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """How badly codes hold clips, per cell: missed and false onsets and sustains, velocity, timing."""
+        targets, plain = self.changed(self.modules["encoder"].layout.split(batch["roll"]), moment)
+        codes = self.noisy(self.modules["encoder"].of_kinds(targets), moment, "code-noise")
+        logits, velocity, timing = self.modules["decoder"].by_kind(codes)
+        n_cells = codes.shape[0] * codes.shape[1] * codes.shape[2]
+        terms = {}
+        weight = torch.tensor(self.game.onset_weight, device=codes.device)
+        for kind, part in logits.items():
+            target = targets[kind]
+            terms[f"{kind}_onset"] = _surprise(part[:, ONSET], target[:, ONSET], weight) / n_cells
+            if kind != "drums":  # a hit has no length
+                sustain = _surprise(part[:, SUSTAIN], target[:, SUSTAIN]) / n_cells
+                terms[f"{kind}_sustain"] = self.game.sustain_weight * sustain
+        struck = batch["roll"][:, ONSET].amax(dim=-1) * plain.unsqueeze(-1)  # (batch, track, bar, timestep)
+        for name, made in (("velocity", velocity), ("timing", timing)):
+            terms[name] = EXPRESSION_WEIGHT * ((made - batch[name]).square() * struck).sum() / n_cells
+        return terms
+
+    def changed(self, parts: Mapping[str, Tensor], moment: Moment) -> tuple[dict[str, Tensor], Tensor]:
+        """Change some cells of each kind; also `(batch, track, bar)`, 1 where a cell is as it was."""
+        generator = moment.generator(f"cells-{moment.rank}")
+        made, plain = {}, {}
+        for kind, part in parts.items():
+            cells = part.permute(0, 2, 3, 1, 4, 5)  # (batch, track, bar, plane, timestep, row)
+            flat, moved = augment_cells(cells.flatten(0, 2), self.game.cells, generator)
+            made[kind] = flat.view(cells.shape).permute(0, 3, 1, 2, 4, 5).to(torch.float32)
+            plain[kind] = 1.0 - moved.view(cells.shape[:3]).to(torch.float32)
+        return made, self.modules["encoder"].layout.join(list(plain.values()), axis=1)
+
+    # ---- generator against discriminator
+
+    def noisy(self, codes: Tensor, moment: Moment, stream: str) -> Tensor:
+        """Codes with noise, as the decoder is used to."""
+        return codes + self.game.code_noise * moment.normal(stream, *codes.shape).to(codes)
+
+    def pair(self, batch: Batch, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
+        """Return real codes, fake codes that share their known cells, and the mask, `(batch, track, bar)`."""
+        with torch.no_grad():
+            real = self.noisy(self.modules["encoder"](batch["roll"]), moment, "code-noise")
+        n_clips, n_tracks, n_bars, _ = real.shape
+        masks = draw_masks(n_clips * moment.world, n_tracks, n_bars, self.game.masks, moment.generator("mask"))
+        mask = masks[moment.rank :: moment.world].to(real.device)
+        generator = self.modules["generator"]
+        z = moment.normal("z", n_clips, generator.z_dim).to(real.device)
+        fake = generator(z, real, mask)
+        if moment.share >= self.game.written_from:
+            fake = self.written(fake, moment)
+        fake = self.noisy(fake, moment, "fake-noise")
+        return real, torch.where(mask.unsqueeze(-1) > 0.5, real, fake), mask
+
+    def written(self, codes: Tensor, moment: Moment) -> Tensor:
+        """Codes of the binary roll that `codes` would be written as; the gradient passes straight through."""
+        logits, _, _ = self.modules["decoder"].by_kind(codes)
+        slope = self.game.neuron_slope.at(moment.span_share)
+        cells = {}
+        for kind, part in logits.items():
+            if self.game.stochastic:
+                cells[kind] = bernoulli(part, slope, moment.generator(f"neurons-{kind}-{moment.rank}"))
+            else:
+                cells[kind] = straight_through(part, slope)
+        if "drums" in cells:
+            onset = cells["drums"][:, :1]
+            cells["drums"] = torch.cat([onset, torch.zeros_like(onset)], dim=1)
+        return self.modules["encoder"].of_kinds(cells)
+
+    def discriminator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """D's loss and its gradient penalties."""
+        with torch.no_grad():
+            real, fake, mask = self.pair(batch, moment)
+        due = moment.step % self.game.penalty_interval == 0
+        gamma = self.game.penalty_interval * self.game.gamma.at(moment.span_share) * due
+
+        def judge(codes: Tensor) -> Tensor:
+            return self.modules["discriminator"](codes, mask)
+
+        real_logits, fake_logits, terms = r1_r2(judge, judge, real, fake, gamma, gamma)
+        terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
+        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
+        return terms
+
+    def generator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """G's loss."""
+        real, fake, mask = self.pair(batch, moment)
+        with torch.no_grad():
+            real_logits = self.modules["discriminator"](real, mask)
+        fake_logits = self.modules["discriminator"](fake, mask)
+        return {"adversarial": generator_loss(self.game.objective, real_logits, fake_logits)}
+
+
+def _surprise(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+    """Summed binary cross-entropy."""
+    return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="sum")
+
+
+def phases(
+    modules: Mapping[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig
+) -> Game:
+    """State who moves when.
+
+    Args:
+        modules: What `networks.build` made of `config`.
+        config: Grid, tracks and network.
+        game: Losses, penalties, jobs.
+        optimizers: One per player; the classic networks take theirs from `game.classic`.
+    """
+    if not isinstance(config.network, CellsConfig):
+        return classic_game(modules, config.network, game.classic)
+    terms = _Terms(modules, config, game)
+    begin = game.autoencoder_share
+    return Game(
+        phases=(
+            Phase(
+                "autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin)
+            ),
+            Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
+            Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
+        ),
+        averaged={"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin},
+    )

@@ -1,0 +1,59 @@
+"""Which cells of a clip are given and which are to be filled, drawn anew for every training example.
+
+One generator learns every job because it meets every job: all hidden (`generate`), whole tracks hidden (`accompany`),
+later or earlier bars hidden (`continue`), a block of bars and tracks hidden (`infill`).
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+
+class MaskConfig(BaseModel):
+    """Relative frequency of each job among the training examples."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    everything: float = Field(0.4, ge=0, description="All cells hidden.")
+    tracks: float = Field(0.2, ge=0, description="Whole tracks hidden, at least one given.")
+    bars: float = Field(0.2, ge=0, description="Later bars hidden, or as often earlier ones.")
+    block: float = Field(0.2, ge=0, description="A run of bars hidden in some tracks.")
+
+
+def draw_masks(n_clips: int, n_tracks: int, n_bars: int, config: MaskConfig, generator: torch.Generator) -> Tensor:
+    """Draw `(clip, track, bar)` float32 masks: 1 where a cell is given, 0 where it is to be filled.
+
+    Args:
+        n_clips, n_tracks, n_bars: Shape.
+        config: How often each job comes up; a job that the shape cannot hold (bars of a one-bar clip) hides everything.
+        generator: Source of the draws, on CPU.
+    """
+    weights = torch.tensor([config.everything, config.tracks, config.bars, config.block])
+    assert float(weights.sum()) > 0, "at least one job"
+    jobs = torch.multinomial(weights, n_clips, replacement=True, generator=generator).tolist()
+    masks = torch.zeros(n_clips, n_tracks, n_bars)
+    for mask, job in zip(masks, jobs, strict=True):
+        if job == 1 and n_tracks > 1:
+            mask[_some(n_tracks, n_tracks - 1, generator)] = 1
+        elif job == 2 and n_bars > 1:
+            given = _draw(1, n_bars, generator)
+            if _draw(0, 2, generator):
+                mask[:, :given] = 1
+            else:
+                mask[:, n_bars - given :] = 1
+        elif job == 3:
+            first = _draw(0, n_bars, generator)
+            last = _draw(first + 1, n_bars + 1, generator)
+            mask[:] = 1
+            mask[_some(n_tracks, n_tracks, generator), first:last] = 0
+    return masks
+
+
+def _draw(low: int, high: int, generator: torch.Generator) -> int:
+    """One whole number in [low, high)."""
+    return int(torch.randint(low, high, (), generator=generator))
+
+
+def _some(n: int, most: int, generator: torch.Generator) -> Tensor:
+    """Between one and `most` of the numbers 0 to n - 1, without repeats."""
+    return torch.randperm(n, generator=generator)[: _draw(1, most + 1, generator)]

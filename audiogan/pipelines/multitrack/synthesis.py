@@ -1,0 +1,351 @@
+"""What a trained model does: new clips, more bars, missing tracks, other versions, the way from one clip to another.
+
+Every verb but the last two is one task, filling hidden cells (`filling`), in a piece that stays the user's own
+(`editing`). `vary` and `interpolate` move between codes. A code says most of a clip but not all; what it leaves out is
+found by decoding it, kept as a correction of the logits and faded out on the way, so that the ends of the way are the clips
+themselves (the idea of high-fidelity GAN inversion, arXiv 2109.06590). Draws depend on the seed and the number of
+the clip alone, never on how many are made.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiogan.corpus import midi
+from audiogan.corpus.score import Score
+from audiogan.errors import UnsupportedError, UsageError
+from audiogan.pipeline import Model
+from audiogan.pipelines.multitrack.classic_synthesis import generate_classic
+from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.pipelines.multitrack.editing import count_bars, on_grid, sounding_tracks, with_new, without
+from audiogan.pipelines.multitrack.filling import (
+    Sketch,
+    decode_clips,
+    encode_clips,
+    fill,
+    generate_codes,
+    notes_of,
+    rolls_of,
+    z_for,
+)
+from audiogan.pipelines.multitrack.networks import on_sphere
+from audiogan.representation.pianoroll import RollNotes, cut, to_score
+
+DEFAULT_QPM = 120.0
+MAX_DRAWS = 16
+MARGIN = 1.0
+"""How far beyond the threshold a correction moves a logit that decoding got wrong."""
+
+
+def generate(
+    model: Model,
+    *,
+    count: int,
+    seed: int,
+    bars: int | None = None,
+    tempo: float | None = None,
+    tracks: Sequence[str] | None = None,
+    temperature: float = 1.0,
+    device: str | None = None,
+) -> list[Score]:
+    """Make new clips.
+
+    A clip in which fewer than three tracks sound (or than were asked for), or that equals an earlier one, is drawn again.
+
+    Args:
+        model: Trained networks.
+        count: Clips.
+        seed: The same seed makes the same clips, whatever `count`.
+        bars: Bars of each clip; None for the model's own.
+        tempo: Quarter notes per minute; None for 120.
+        tracks: Names of the tracks to use; the others stay silent. None for all.
+        temperature: 0 to 2; 1 as trained, less for the typical, more for the odd.
+        device: Where the networks are; they are not moved.
+
+    Raises:
+        UsageError: A number out of range, or a track the model does not have.
+    """
+    del device  # the model is already where it should be
+    config: Config = model.config
+    _check_numbers(count=count, bars=bars, tempo=tempo, temperature=temperature)
+    qpm = DEFAULT_QPM if tempo is None else tempo
+    if not isinstance(config.network, CellsConfig):
+        return generate_classic(model, count=count, seed=seed, bars=bars, qpm=qpm, tracks=tracks)
+    wanted = _numbers_of(tracks, config)
+    n_bars = bars or config.n_bars
+    hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
+    hidden[wanted] = True
+    sketch = Sketch(_no_notes(), hidden)
+    clips: list[RollNotes | None] = [None] * count
+    seen: set[bytes] = set()
+    for attempt in range(MAX_DRAWS):
+        missing = [number for number, clip in enumerate(clips) if clip is None]
+        if not missing:
+            break
+        seeds = [(number, attempt) for number in missing]
+        drawn = fill(
+            model.modules, config, [sketch] * len(missing), seeds=seeds, seed=seed, temperature=temperature
+        )
+        for number, notes in zip(missing, drawn, strict=True):
+            fingerprint = b"".join(getattr(notes, name).tobytes() for name in ("role", "start", "row"))
+            enough = len(set(notes.role.tolist())) >= min(3, len(wanted))
+            if (enough and fingerprint not in seen) or attempt == MAX_DRAWS - 1:
+                clips[number] = notes
+                seen.add(fingerprint)
+    return [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips if clip is not None]
+
+
+def continue_clip(model: Model, score: Score, *, bars: int = 4, count: int = 1, seed: int = 0) -> list[Score]:
+    """Add bars after a piece; its own notes stay as they are.
+
+    Args:
+        model: Trained networks.
+        score: The piece.
+        bars: Bars to add.
+        count: How many different continuations.
+        seed: The same seed makes the same music.
+
+    Raises:
+        UnsupportedError: A model or a metre that cannot do it.
+        UsageError: A number out of range.
+    """
+    config = _cells(model)
+    _check_numbers(count=count, bars=bars)
+    n_before = count_bars(score, config)
+    hidden = np.zeros((len(config.roles), n_before + bars), dtype=bool)
+    hidden[:, n_before:] = True
+    return _filled(model, score, hidden, count, seed)
+
+
+def accompany(model: Model, score: Score, *, tracks: Sequence[str], count: int = 1, seed: int = 0) -> list[Score]:
+    """Write tracks to a piece; all other tracks stay as they are, and notes of the named ones are replaced.
+
+    Args:
+        model: Trained networks.
+        score: The piece.
+        tracks: Names of the tracks to write.
+        count: How many different accompaniments.
+        seed: The same seed makes the same music.
+
+    Raises:
+        UnsupportedError: A model or a metre that cannot do it.
+        UsageError: A track the model does not have, or a number out of range.
+    """
+    config = _cells(model)
+    _check_numbers(count=count)
+    hidden = np.zeros((len(config.roles), count_bars(score, config)), dtype=bool)
+    hidden[_numbers_of(tracks, config)] = True
+    return _filled(model, score, hidden, count, seed)
+
+
+def infill(
+    model: Model,
+    score: Score,
+    *,
+    bars: tuple[int, int],
+    tracks: Sequence[str] | None = None,
+    count: int = 1,
+    seed: int = 0,
+) -> list[Score]:
+    """Write some bars of a piece anew; all other notes stay as they are.
+
+    Args:
+        model: Trained networks.
+        score: The piece.
+        bars: First and last bar, counted from 1.
+        tracks: Only in these tracks; None for all.
+        count: How many different fillings.
+        seed: The same seed makes the same music.
+
+    Raises:
+        UnsupportedError: A model or a metre that cannot do it.
+        UsageError: Bars outside the piece, or a track the model does not have.
+    """
+    config = _cells(model)
+    _check_numbers(count=count)
+    n_bars = count_bars(score, config)
+    first, last = bars
+    if not 1 <= first <= last <= n_bars:
+        raise UsageError(f"bars {first}-{last}; expected two bars from 1 to {n_bars}, the first not after the last")
+    hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
+    hidden[_numbers_of(tracks, config), first - 1 : last] = True
+    return _filled(model, score, hidden, count, seed)
+
+
+def _filled(model: Model, score: Score, hidden: np.ndarray, count: int, seed: int) -> list[Score]:
+    config: Config = model.config
+    known = without(score, hidden, config)
+    sketch = Sketch(on_grid(known, config, hidden.shape[1]), hidden)
+    made = fill(model.modules, config, [sketch] * count, seeds=[(number,) for number in range(count)], seed=seed)
+    return [with_new(known, notes, config) for notes in made]
+
+
+# ------------------------------------------------------------------------------------------------- between codes
+
+
+class _Ways:
+    """Clips as codes with the corrections that make their decoding exact; one row per window of the model's bars."""
+
+    def __init__(self, model: Model, score: Score, n_bars: int) -> None:
+        config: Config = model.config
+        length = config.n_bars * config.grid.n_timesteps
+        notes = on_grid(score, config, n_bars)
+        windows = [cut(notes, first, first + length) for first in range(0, n_bars * config.grid.n_timesteps, length)]
+        rolls = rolls_of(windows, config)
+        self.codes = encode_clips(model.modules, rolls)
+        logits, velocity, timing = decode_clips(model.modules, self.codes)
+        wrong = (logits > 0) != (rolls > 0.5)
+        self.logits = torch.where(wrong, torch.where(rolls > 0.5, MARGIN, -MARGIN) - logits, 0.0)
+        struck = rolls[:, 0].amax(dim=-1) > 0.5
+        self.velocity = torch.where(struck, _loudest(windows, config, velocity.shape, "velocity") - velocity, 0.0)
+        self.timing = torch.where(struck, _loudest(windows, config, timing.shape, "timing") - timing, 0.0)
+
+
+def _loudest(windows: Sequence[RollNotes], config: Config, shape: Sequence[int], column: str) -> Tensor:
+    """One column of the loudest note that starts in each timestep, `(batch, track, bar, timestep)`."""
+    found = np.zeros((shape[0], shape[1], shape[2] * shape[3]), dtype=np.float32)
+    for place, notes in enumerate(windows):
+        order = np.argsort(notes.velocity, kind="stable")
+        values = notes.velocity / np.float32(127) if column == "velocity" else notes.timing
+        found[place][notes.role[order], notes.start[order]] = values[order]
+    return torch.from_numpy(found.reshape(tuple(shape)))
+
+
+@torch.no_grad()
+def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: int = 0) -> list[Score]:
+    """Go from one clip to another, ends included; both are cut to the shorter one.
+
+    Args:
+        model: Trained networks.
+        first, second: The clips, as they are on the model's grid and tracks.
+        steps: Clips to make, 2 or more.
+        seed: Not used; the way is the same each time.
+
+    Raises:
+        UnsupportedError: A model or a metre that cannot do it.
+        UsageError: Fewer than two steps.
+    """
+    del seed
+    config = _cells(model)
+    if not 2 <= steps <= 1000:
+        raise UsageError(f"{steps} steps; expected 2 to 1000, since both ends are among them")
+    n_bars = min(count_bars(first, config), count_bars(second, config))
+    a, b = _Ways(model, first, n_bars), _Ways(model, second, n_bars)
+    tempo_a, tempo_b = (score.tempos[0].qpm if score.tempos else DEFAULT_QPM for score in (first, second))
+    made = []
+    for step in range(steps):
+        t = step / (steps - 1)
+        codes = on_sphere((1 - t) * a.codes + t * b.codes)
+        # On the way each correction fades out before the middle, where the codes speak alone.
+        near_a, near_b = max(0.0, 1 - 2 * t), max(0.0, 2 * t - 1)
+        notes = _decoded(model, codes, [(a, near_a), (b, near_b)], n_bars)
+        made.append(to_score(notes, config.grid, config.roles, qpm=(1 - t) * tempo_a + t * tempo_b))
+    return made
+
+
+@torch.no_grad()
+def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: int = 0) -> list[Score]:
+    """Make clips like this one.
+
+    Args:
+        model: Trained networks.
+        score: The clip, as it is on the model's grid and tracks.
+        strength: 0 gives the clip again, 1 a free sample.
+        count: How many.
+        seed: The same seed makes the same clips.
+
+    Raises:
+        UnsupportedError: A model or a metre that cannot do it.
+        UsageError: A number out of range.
+    """
+    config = _cells(model)
+    _check_numbers(count=count)
+    if not 0 <= strength <= 1:
+        raise UsageError(f"strength {strength:g}; expected 0 to 1")
+    n_bars = count_bars(score, config)
+    way = _Ways(model, score, n_bars)
+    nothing = torch.zeros(way.codes.shape[:3])
+    qpm = score.tempos[0].qpm if score.tempos else DEFAULT_QPM
+    made = []
+    for number in range(count):
+        z_dim = model.modules["generator"].z_dim
+        z = torch.stack([z_for(int(z_dim), seed, "vary", number, window) for window in range(len(way.codes))])
+        free = generate_codes(model.modules, z, way.codes, nothing)
+        codes = on_sphere((1 - strength) * way.codes + strength * free)
+        notes = _decoded(model, codes, [(way, 1 - strength)], n_bars)
+        made.append(to_score(notes, config.grid, config.roles, qpm=qpm))
+    return made
+
+
+def _decoded(model: Model, codes: Tensor, corrections: Sequence[tuple[_Ways, float]], n_bars: int) -> RollNotes:
+    """Decode codes with weighted corrections and lay the windows end to end."""
+    config: Config = model.config
+    logits, velocity, timing = decode_clips(model.modules, codes)
+    for way, weight in corrections:
+        logits = logits + weight * way.logits
+        velocity, timing = velocity + weight * way.velocity, timing + weight * way.timing
+    shape = logits.shape  # (window, 2, track, bar, timestep, pitch): windows become more bars of one clip
+    long = logits.permute(1, 2, 0, 3, 4, 5).reshape(1, 2, shape[2], -1, *shape[4:])
+    flat = [part.transpose(0, 1).reshape(1, shape[2], -1, shape[4]) for part in (velocity, timing.clamp(-0.5, 0.4999))]
+    (notes,) = notes_of(long, *flat)
+    return cut(notes, 0, n_bars * config.grid.n_timesteps)
+
+
+# ------------------------------------------------------------------------------------------------------------ the rest
+
+
+def transfer(model: Model, source: object, target: object) -> list[Score]:
+    """Refuse: a pianoroll has no timbre.
+
+    Raises:
+        UnsupportedError: Always.
+    """
+    raise UnsupportedError("transfer changes the timbre of a recording; a multitrack model writes notes, use `vary`")
+
+
+def write(score: Score, path: Path, *, text: str | None = None) -> None:
+    """Write a clip as a MIDI file; tracks without notes are left out."""
+    midi.write(replace(score, tracks=tuple(sounding_tracks(score))), path, text=text)
+
+
+def _cells(model: Model) -> Config:
+    if not isinstance(model.config.network, CellsConfig):
+        raise UnsupportedError(
+            f"{model.name or 'the model'} is a classic {model.config.network.variant} network, which makes new clips only; "
+            "expected a model of variant cells"
+        )
+    return model.config
+
+
+def _numbers_of(names: Sequence[str] | None, config: Config) -> list[int]:
+    """Numbers of the named tracks, each once."""
+    known = {role.name.lower(): number for number, role in enumerate(config.roles)}
+    if names is None:
+        return list(known.values())
+    if not names:
+        raise UsageError(f"no track named; expected some of: {', '.join(known)}")
+    for name in names:
+        if name.strip().lower() not in known:
+            raise UsageError(f"track {name!r}; expected some of: {', '.join(known)}")
+    return sorted({known[name.strip().lower()] for name in names})
+
+
+def _check_numbers(
+    *, count: int, bars: int | None = None, tempo: float | None = None, temperature: float = 1.0
+) -> None:
+    if not 1 <= count <= 100_000:
+        raise UsageError(f"count {count}; expected 1 to 100000")
+    if bars is not None and not 1 <= bars <= 1000:
+        raise UsageError(f"bars {bars}; expected 1 to 1000")
+    if tempo is not None and not 10 <= tempo <= 1000:
+        raise UsageError(f"tempo {tempo:g}; expected 10 to 1000 quarter notes per minute")
+    if not 0 <= temperature <= 2:
+        raise UsageError(f"temperature {temperature:g}; expected 0 to 2")
+
+
+def _no_notes() -> RollNotes:
+    return RollNotes(*(np.zeros(0, dtype=kind) for kind in ("i2", "i4", "i4", "i2", "u1", "f4")))
