@@ -1,0 +1,31 @@
+"""Everything audiogan does, as plain functions with the names and options of the command line.
+
+This is the only layer where recipe, corpus, pipeline, trainer and files meet. Importing it does not import torch; the
+verbs that need it do so when they run.
+"""
+
+from audiogan.workflow.create import accompany, continue_clip, generate_midi, infill, interpolate, parse_bars, vary
+from audiogan.workflow.learn import evaluate, prepare, train
+from audiogan.workflow.look import doctor, inspect
+from audiogan.workflow.model import load, models
+from audiogan.workflow.sections import resolve
+from audiogan.workflow.tour import demo
+
+__all__ = [
+    "accompany",
+    "continue_clip",
+    "demo",
+    "doctor",
+    "evaluate",
+    "generate_midi",
+    "infill",
+    "inspect",
+    "interpolate",
+    "load",
+    "models",
+    "parse_bars",
+    "prepare",
+    "resolve",
+    "train",
+    "vary",
+]

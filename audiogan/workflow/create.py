@@ -1,0 +1,280 @@
+"""The verbs that make music: new clips, and clips made with the user's own.
+
+Every verb loads a model, makes scores, writes each as a MIDI file named `NN_SOURCE.mid` into one folder and returns
+what it did. With `listen` it adds a sketch of the sound per clip and a page to see and hear them all. With several
+input files, one that cannot be read is reported and the rest go on.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audiogan.corpus import midi
+from audiogan.corpus.names import escape, safe_stem
+from audiogan.corpus.score import Score
+from audiogan.errors import CorpusError, UsageError
+from audiogan.pipeline import Model, Progress
+from audiogan.version import __version__
+from audiogan.workflow.model import load
+from audiogan.workflow.outputs import OutputFolder, Result, describe, options
+from audiogan.workflow.page import Entry, add_page, add_sound
+
+Clips = str | Path | Sequence[str | Path]
+Where = str | Path | None
+
+
+def generate_midi(
+    *,
+    count: int = 4,
+    bars: int | None = None,
+    tempo: float | None = None,
+    tracks: str | Sequence[str] | None = None,
+    temperature: float = 1.0,
+    model: Where = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Where = None,
+    overwrite: bool = False,
+    listen: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Make new multitrack clips, one MIDI file each.
+
+    Args:
+        count: How many clips, 1–10,000.
+        bars: Length of each; None for the model's own.
+        tempo: In quarter notes per minute, 10–400; None for the model's choice.
+        tracks: Names of the tracks to keep, as a list or as `"drums,bass"`; None for all.
+        temperature: 0–2; 0 is the most typical clip, above 1 is wilder.
+        model: Shipped name or folder; None for the default model.
+        seed: 0 or more; the same seed and options give the same bytes.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        out: Folder for the files; None for `audiogan-clips`.
+        overwrite: Replace files of the same name.
+        listen: Also write a WAV sketch of each clip and `index.html`.
+        progress: Called with the clips written and their number.
+
+    Raises:
+        UsageError: An option outside its range.
+        CheckpointError: No such model.
+        OutputError: The folder holds an earlier result, or cannot be written.
+    """
+    _within("count", count, 1, 10_000)
+    _within("bars", bars, 1, 1024)
+    _within("tempo", tempo, 10, 400)
+    _within("temperature", temperature, 0, 2)
+    given = options(
+        {"count": count, "bars": bars, "tempo": tempo, "tracks": _names(tracks), "temperature": temperature}
+    )
+    chosen = _load(model, device, seed)
+    with _open(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:
+        writer = _Writer(folder, chosen, seed, listen, progress, count)
+        writer.add_all(chosen.generate(seed=seed, **given), "clip")
+        writer.finish("New clips")
+    return folder.result()
+
+
+def interpolate(
+    first: str | Path,
+    second: str | Path,
+    *,
+    steps: int = 5,
+    model: Where = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Where = None,
+    overwrite: bool = False,
+    listen: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    """Go from one MIDI clip to another in `steps` files, ends included.
+
+    Args:
+        first: The clip to begin with.
+        second: The clip to end with.
+        steps: How many files, 2–1,000.
+        model: As for `generate_midi`, and so on to the last.
+        seed: The same.
+        device: The same.
+        out: The same; None for `audiogan-interpolation`.
+        overwrite: The same.
+        listen: The same.
+        progress: The same.
+
+    Raises:
+        CorpusError: One of the two clips is refused.
+    """
+    _within("steps", steps, 2, 1000)
+    ends = [_read(Path(first)), _read(Path(second))]
+    chosen = _load(model, device, seed)
+    given = {"steps": steps, "sources": [facts for _, facts in ends]}
+    with _open(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
+        writer = _Writer(folder, chosen, seed, listen, progress, steps)
+        writer.add_all(chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed), "step")
+        writer.finish("From one clip to another")
+    return folder.result()
+
+
+def continue_clip(clips: Clips, *, bars: int = 4, **common: Any) -> Result:
+    """Add bars after each clip.
+
+    Args:
+        clips: One MIDI file or several.
+        bars: How many to add, 1–1,024.
+        common: `count`, `model`, `seed`, `device`, `out`, `overwrite`, `listen`, `progress` as for `generate_midi`.
+    """
+    _within("bars", bars, 1, 1024)
+    return _from_clips("continue", clips, {"bars": bars}, Model.continue_clip, **common)
+
+
+def accompany(clips: Clips, *, tracks: str | Sequence[str], **common: Any) -> Result:
+    """Add the named tracks to each clip; the notes given stay exactly.
+
+    Args:
+        clips: One MIDI file or several.
+        tracks: Names of the tracks wanted, for example `["drums", "bass"]`.
+        common: As for `continue_clip`.
+    """
+    names = _names(tracks)
+    if not names:
+        raise UsageError("tracks: none named; expected one or more, for example drums,bass")
+    return _from_clips("accompany", clips, {"tracks": names}, Model.accompany, **common)
+
+
+def infill(
+    clips: Clips, *, bars: tuple[int, int] | str, tracks: str | Sequence[str] | None = None, **common: Any
+) -> Result:
+    """Write some bars of each clip anew; the rest stays exactly.
+
+    Args:
+        clips: One MIDI file or several.
+        bars: First and last bar, counted from 1: `(3, 4)` or `"3-4"`.
+        tracks: Only in these tracks; None for all.
+        common: As for `continue_clip`.
+    """
+    if isinstance(bars, str):
+        bars = parse_bars(bars)
+    if not 1 <= bars[0] <= bars[1]:
+        raise UsageError(f"bars {bars[0]}-{bars[1]}; expected first and last bar counted from 1, for example 3-4")
+    given = options({"bars": bars, "tracks": _names(tracks)})
+    return _from_clips("infill", clips, given, Model.infill, **common)
+
+
+def vary(clips: Clips, *, strength: float = 0.3, **common: Any) -> Result:
+    """Make clips like each given one.
+
+    Args:
+        clips: One MIDI file or several.
+        strength: 0 copies the clip, 1 is a free sample.
+        common: As for `continue_clip`.
+    """
+    _within("strength", strength, 0, 1)
+    return _from_clips("vary", clips, {"strength": strength}, Model.vary, **common)
+
+
+def parse_bars(text: str) -> tuple[int, int]:
+    """Read `3-4` or `3` as first and last bar.
+
+    Example:
+        >>> parse_bars("3-4"), parse_bars("3")
+        ((3, 4), (3, 3))
+    """
+    first, dash, last = text.partition("-")
+    last = last if dash else first
+    if not (first.isdecimal() and last.isdecimal()):
+        raise UsageError(f"bars {text!r}; expected first and last bar counted from 1, for example 3-4")
+    return int(first), int(last)
+
+
+def _from_clips(
+    verb: str,
+    clips: Clips,
+    given: Mapping[str, Any],
+    make: Callable[..., list[Score]],
+    *,
+    count: int = 1,
+    model: Where = None,
+    seed: int = 0,
+    device: str = "auto",
+    out: Where = None,
+    overwrite: bool = False,
+    listen: bool = False,
+    progress: Progress | None = None,
+) -> Result:
+    _within("count", count, 1, 10_000)
+    paths = [Path(clips)] if isinstance(clips, str | Path) else [Path(clip) for clip in clips]
+    if not paths:
+        raise UsageError(f"{verb}: no clip given; expected one MIDI file or more")
+    chosen = _load(model, device, seed)
+    facts = {**given, "count": count}
+    with _open(out or f"audiogan-{verb}", verb, chosen, seed, facts, overwrite) as folder:
+        writer = _Writer(folder, chosen, seed, listen, progress, count * len(paths))
+        for path in paths:
+            try:
+                score, source = _read(path)
+                made = make(chosen, score, count=count, seed=seed, **given)
+            except (CorpusError, UsageError) as error:
+                if len(paths) == 1:
+                    raise
+                folder.refuse(path, error)
+                continue
+            writer.add_all(made, safe_stem(path.stem), source=source)
+        writer.finish(verb.capitalize())
+    return folder.result()
+
+
+class _Writer:
+    """Numbers the clips of one verb and writes them."""
+
+    def __init__(
+        self, folder: OutputFolder, model: Model, seed: int, listen: bool, progress: Progress | None, n_clips: int
+    ) -> None:
+        self._folder, self._listen = folder, listen
+        self._progress, self._n_clips = progress, n_clips
+        self._text = f"generated by audiogan {__version__}, model {model.name} {model.sha256[:12]}, seed {seed}"
+        self._entries: list[Entry] = []
+
+    def add_all(self, scores: Sequence[Score], stem: str, **facts: Any) -> None:
+        for score in scores:
+            number = len(self._entries) + 1
+            name = f"{number:02d}_{stem}.mid"
+            self._folder.add(
+                name, lambda path, score=score: midi.write(score, path, text=self._text), **facts, **describe(score)
+            )
+            sound = add_sound(self._folder, score, name) if self._listen else None
+            self._entries.append(Entry(score, name, sound))
+            if self._progress:
+                self._progress(number, self._n_clips)
+
+    def finish(self, title: str) -> None:
+        if self._listen and self._entries:
+            add_page(self._folder, title, {title: self._entries})
+
+
+def _load(model: Where, device: str, seed: int) -> Model:
+    _within("seed", seed, 0, (1 << 63) - 1)
+    return load(model, device=device)
+
+
+def _open(
+    out: str | Path, verb: str, model: Model, seed: int, given: Mapping[str, Any], overwrite: bool
+) -> OutputFolder:
+    about = {"name": model.name, "sha256": model.sha256, "pipeline": model.pipeline}
+    facts = {"command": verb, "model": about, "seed": seed, "options": dict(given)}
+    return OutputFolder(Path(out), facts, overwrite)
+
+
+def _read(path: Path) -> tuple[Score, dict[str, Any]]:
+    score, warnings = midi.read_with_warnings(path)
+    return score, {"file": escape(path.name), "warnings": list(warnings)}
+
+
+def _names(tracks: str | Sequence[str] | None) -> list[str] | None:
+    if isinstance(tracks, str):
+        tracks = tracks.split(",")
+    return None if tracks is None else [name.strip() for name in tracks if name.strip()]
+
+
+def _within(name: str, value: float | None, low: float, high: float) -> None:
+    if value is not None and not low <= value <= high:
+        raise UsageError(f"{name}: {value}; expected {low} to {high}")

@@ -1,0 +1,131 @@
+"""Find, list and load trained models.
+
+A model is a folder with `model.safetensors`, `config.json` and, when it is meant for others, `card.json`, which says
+what it learnt from and under which licence. Shipped models lie in `audiogan/pretrained`; a training run keeps its own
+in `RUN/model`. Listing reads JSON only; torch is imported when a model is loaded.
+"""
+
+import hashlib
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from audiogan.corpus.names import escape
+from audiogan.errors import AudioganError, CheckpointError
+from audiogan.pipeline import Model, load_pipeline
+
+PRETRAINED = Path(__file__).parents[1] / "pretrained"
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.json"
+MAX_JSON_BYTES = 1 << 20
+
+
+def models(folder: Path = PRETRAINED) -> list[dict[str, Any]]:
+    """List the models at hand with the facts of their cards, the default one first.
+
+    Args:
+        folder: Where to look.
+
+    Returns:
+        One mapping per model: `name`, `folder`, `pipeline`, `megabytes`, `default`, `card`.
+    """
+    found = [_facts(path.parent) for path in sorted(folder.glob(f"*/{WEIGHTS}"))]
+    return sorted(found, key=lambda facts: not facts["default"])
+
+
+def load(name_or_folder: str | Path | None = None, *, device: str = "auto", shipped: Path = PRETRAINED) -> Model:
+    """Load a model, ready to make music.
+
+    Args:
+        name_or_folder: A shipped name, a model folder or a run folder; None for the default model.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        shipped: Where shipped models lie.
+
+    Raises:
+        CheckpointError: No such model, or its files are damaged or do not belong together.
+        UsageError: The device is not there.
+    """
+    folder = _find(name_or_folder, shipped)
+    from audiogan.adversarial.checkpoint import load_model
+    from audiogan.adversarial.runtime import choose_device
+
+    tensors, config = load_model(folder)
+    where = escape(folder / CONFIG)
+    try:
+        pipeline_name = str(config["pipeline"])
+        pipeline = load_pipeline(pipeline_name)
+        model_config = pipeline.Config.model_validate(config["model"])
+    except KeyError as error:
+        raise CheckpointError(f"{where}: no {error}; expected the names pipeline and model") from None
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise CheckpointError(f"{where}: model.{place}: {first['msg']}; expected what training wrote") from None
+    except AudioganError as error:
+        raise CheckpointError(f"{where}: {error}") from None
+    chosen = choose_device(device)
+    modules = {name: module.to(chosen).eval() for name, module in pipeline.load_modules(tensors, model_config).items()}
+    sha256 = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    return Model(
+        modules, model_config, _read_json(folder / CARD), folder, _name(folder), sha256, pipeline_name, str(chosen)
+    )
+
+
+def _find(name_or_folder: str | Path | None, shipped: Path) -> Path:
+    at_hand = [facts["name"] for facts in models(shipped)]
+    if name_or_folder is None:
+        if not at_hand:
+            raise CheckpointError(
+                "no model at hand; train one with `audiogan train smoke --out runs/first` and pass --model runs/first"
+            )
+        return shipped / at_hand[0]
+    if str(name_or_folder) in at_hand:
+        return shipped / str(name_or_folder)
+    folder = Path(name_or_folder)
+    for candidate in (folder, folder / "model"):
+        if (candidate / WEIGHTS).is_file():
+            return candidate
+    if folder.is_dir():
+        raise CheckpointError(
+            f"{escape(folder)}: no {WEIGHTS}; expected a model folder or the folder of a finished run"
+        )
+    close = get_close_matches(str(name_or_folder), at_hand, n=1, cutoff=0.5)
+    hint = f", did you mean {close[0]}?" if close else ""
+    raise CheckpointError(
+        f"no model {escape(folder)}{hint}; expected a folder or one of: {', '.join(at_hand) or 'none shipped'}"
+    )
+
+
+def _name(folder: Path) -> str:
+    return folder.resolve().parent.name if folder.name == "model" else folder.resolve().name
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    card = _read_json(folder / CARD)
+    return {
+        "name": folder.name,
+        "folder": str(folder),
+        "pipeline": (_read_json(folder / CONFIG).get("config") or {}).get("pipeline"),
+        "megabytes": round((folder / WEIGHTS).stat().st_size / 1e6, 1),
+        "default": card.get("default") is True,
+        "card": card,
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Read a small JSON object; a missing file is an empty one."""
+    if not path.is_file():
+        return {}
+    try:
+        if path.stat().st_size > MAX_JSON_BYTES:
+            raise CheckpointError(
+                f"{escape(path)}: over {MAX_JSON_BYTES} bytes; expected a small JSON file", "too_large"
+            )
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise CheckpointError(f"{escape(path)}: not JSON; expected what training wrote", "bad_config") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{escape(path)}: {type(value).__name__}; expected a JSON object", "bad_config")
+    return value

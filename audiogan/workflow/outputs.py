@@ -1,0 +1,168 @@
+"""Put results into a folder: whole files only, nothing overwritten unasked, one manifest that says what each file is.
+
+A verb opens an `OutputFolder`, adds files one by one and closes it; `manifest.json` comes last. The writers of this
+package write under a temporary name and rename, so an interrupted verb leaves no half file behind.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from audiogan.corpus.files import write_whole
+from audiogan.corpus.names import escape
+from audiogan.corpus.score import Metre, Score
+from audiogan.errors import AudioganError, OutputError
+from audiogan.version import __version__
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One input that was not used: the file, the reason code and the sentence for the user."""
+
+    file: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a verb did.
+
+    Args:
+        folder: Where the files are.
+        files: One mapping per file, as in the manifest.
+        refused: Inputs that were passed over.
+        exit_code: 0 all done, 5 some inputs refused, 3 all of them.
+    """
+
+    folder: Path
+    files: tuple[Mapping[str, Any], ...]
+    refused: tuple[Refusal, ...] = ()
+
+    @property
+    def exit_code(self) -> int:
+        """Say how it went, as the command line does."""
+        if not self.refused:
+            return 0
+        return 5 if self.files else 3
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        refused = [vars(refusal) for refusal in self.refused]
+        return {"folder": str(self.folder), "files": [dict(file) for file in self.files], "refused": refused}
+
+
+@dataclass
+class OutputFolder:
+    """A folder being filled. Use it in a `with` block: leaving without an error writes the manifest.
+
+    Args:
+        path: The folder; it is made if missing.
+        facts: What is true of all files: command, model and its hash, seed, options.
+        overwrite: Replace files of the same name.
+    """
+
+    path: Path
+    facts: Mapping[str, Any]
+    overwrite: bool = False
+    files: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
+
+    def __enter__(self) -> Self:
+        """Make the folder and refuse one that holds an earlier result."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{self.path}: cannot be made ({error.strerror}); expected a writable folder") from None
+        self._claim(MANIFEST)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write the manifest if all went well and at least one file came out."""
+        if kind is None and self.files:
+            refused = [vars(refusal) for refusal in self.refused]
+            facts = {"audiogan": __version__, **self.facts, "files": self.files, "refused": refused}
+            write_json(self.path / MANIFEST, facts)
+
+    def add(self, name: str, write: Callable[[Path], None], **facts: Any) -> Path:
+        """Make one file.
+
+        Args:
+            name: File name without folder.
+            write: Writes the file at the path it is given, whole or not at all.
+            facts: What the file is, for the manifest.
+        """
+        target = self._claim(name)
+        write(target)
+        sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
+        self.files.append({"file": name, "sha256": sha256, **facts})
+        return target
+
+    def refuse(self, source: Path, error: AudioganError) -> None:
+        """Remember an input that could not be used."""
+        self.refused.append(Refusal(escape(source), error.reason, str(error)))
+
+    def result(self) -> Result:
+        """Return what was done so far."""
+        return Result(self.path, tuple(self.files), tuple(self.refused))
+
+    def _claim(self, name: str) -> Path:
+        target = self.path / name
+        if target.exists() and not self.overwrite:
+            raise OutputError(f"{target} exists already; choose another --out or add --overwrite", "exists")
+        return target
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, whole or not at all."""
+    write_whole(path, (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode())
+
+
+def describe(score: Score) -> dict[str, Any]:
+    """Return what a clip is: its tracks with their programs and notes, bars, tempo and seconds."""
+    tracks = [
+        {"name": track.name, "program": track.program, "is_drum": track.is_drum, "notes": len(track.notes)}
+        for track in score.tracks
+    ]
+    qpm = score.tempos[0].qpm if score.tempos else 120.0
+    return {
+        "tracks": tracks,
+        "bars": n_bars(score),
+        "qpm": round(qpm, 3),
+        "seconds": round(seconds(score, score.n_ticks), 3),
+    }
+
+
+def n_bars(score: Score) -> int:
+    """Return how many bars the notes reach into, following the changes of metre."""
+    metres = list(score.metres) or [Metre(0, 4, 4)]
+    total = 0
+    for position, metre in enumerate(metres):
+        end = metres[position + 1].tick if position + 1 < len(metres) else score.n_ticks
+        ticks_per_bar = score.resolution * 4 * metre.numerator / metre.denominator
+        total += max(0, -int(-(min(end, score.n_ticks) - metre.tick) // ticks_per_bar))
+    return total
+
+
+def seconds(score: Score, tick: int) -> float:
+    """Return the time of a tick in seconds, following the changes of tempo."""
+    time, last, qpm = 0.0, 0, 120.0
+    for change in score.tempos:
+        if change.tick >= tick:
+            break
+        time += (change.tick - last) * 60.0 / qpm / score.resolution
+        last, qpm = change.tick, change.qpm
+    return time + (tick - last) * 60.0 / qpm / score.resolution
+
+
+def options(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options a user set, without those left at None."""
+    return {name: value for name, value in values.items() if value is not None}

@@ -1,0 +1,295 @@
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from audiogan import recipe
+from audiogan.adversarial.game import Game, Moment, OptimizerConfig, Phase
+from audiogan.errors import CheckpointError, CorpusError, OutputError, RecipeError, UsageError
+from audiogan.workflow import cache, learn, sections
+from audiogan.workflow import model as models
+
+RECIPE = """
+pipeline: toy
+seed: 4
+corpus: {folder: songs}
+train: {budget: 6 steps, batch_size: 2, checkpoint_steps: 3, tensorboard: false, window: 2}
+"""
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class CorpusConfig(Strict):
+    folder: str | None = None
+    sources: tuple[dict[str, str], ...] = ()
+
+
+class Config(Strict):
+    size: int = Field(2, ge=1)
+
+
+class GameConfig(Strict):
+    weight: float = 1.0
+    averaged: bool = True
+
+
+class OptimizersConfig(Strict):
+    generator: OptimizerConfig = OptimizerConfig()
+
+
+class Points:
+    def __len__(self) -> int:
+        return 8
+
+    def fetch(self, indices: list[int], seeds: list[int]) -> dict[str, Tensor]:
+        return {"x": torch.tensor([[float(index), 1.0] for index in indices])}
+
+
+def toy_pipeline(prepared: list[Path]) -> Any:
+    def prepare(
+        corpus: CorpusConfig, config: Config, folder: Path, *, jobs: int | None, progress: Any
+    ) -> dict[str, Any]:
+        prepared.append(folder)
+        (folder / "tensors").write_text("here")
+        return {"n_songs": 1, "jobs": jobs}
+
+    def open_dataset(folder: Path, config: Config, corpus: CorpusConfig, split: str) -> Points:
+        assert (folder / "tensors").read_text() == "here"
+        assert split == "train"
+        return Points()
+
+    def build(config: Config) -> dict[str, nn.Module]:
+        return {"generator": nn.Linear(config.size, 1), "discriminator": nn.Linear(1, 1)}
+
+    def phases(modules: dict[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig) -> Game:
+        def terms(batch: Any, moment: Moment) -> dict[str, Tensor]:
+            return {"square": game.weight * modules["generator"](batch["x"]).square().mean()}
+
+        averaged = {"generator": 0.0} if game.averaged else {}
+        return Game([Phase("generator", ("generator",), terms, optimizers.generator)], averaged=averaged)
+
+    def load_modules(tensors: dict[str, dict[str, Tensor]], config: Config) -> dict[str, nn.Module]:
+        layer = nn.Linear(config.size, 1)
+        layer.load_state_dict(tensors["generator"])
+        return {"generator": layer}
+
+    return SimpleNamespace(
+        Config=Config, CorpusConfig=CorpusConfig, GameConfig=GameConfig, OptimizerConfig=OptimizersConfig,
+        prepare=prepare, open_dataset=open_dataset, build=build, phases=phases, load_modules=load_modules,
+        evaluate=lambda model, **options: (model.name, options),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def prepared() -> list[Path]:
+    """Folders that the toy pipeline was asked to fill."""
+    return []
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: list[Path]) -> Path:
+    """A working folder with a recipe, one song and a cache of its own."""
+    pipeline = toy_pipeline(prepared)
+    for module in (sections, models):
+        monkeypatch.setattr(module, "load_pipeline", lambda name: pipeline)
+    monkeypatch.setattr("audiogan.pipeline.load_pipeline", lambda name: pipeline)
+    monkeypatch.setenv("AUDIOGAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "songs").mkdir()
+    (tmp_path / "songs" / "a.mid").write_bytes(b"one")
+    (tmp_path / "own.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / "model" / "model.safetensors").read_bytes()
+
+
+def test_prepare_fills_the_cache_once(place: Path, prepared: list[Path]) -> None:
+    first = learn.prepare("own.yaml", jobs=3)
+    assert not first.reused
+    assert first.summary == {"n_songs": 1, "jobs": 3}
+    second = learn.prepare("own.yaml")
+    assert second.reused
+    assert second.summary == first.summary
+    assert len(prepared) == 1
+    assert [path.name for path in (place / "cache").iterdir()] == [first.folder.name]
+
+
+def test_prepare_again_when_a_song_or_a_setting_changed(place: Path, prepared: list[Path]) -> None:
+    folders = {learn.prepare("own.yaml").folder}
+    (place / "songs" / "b.mid").write_bytes(b"two")
+    folders.add(learn.prepare("own.yaml").folder)
+    os.utime(place / "songs" / "b.mid", ns=(1, 1))
+    folders.add(learn.prepare("own.yaml").folder)
+    folders.add(learn.prepare("own.yaml", ["model.size=3"]).folder)
+    assert len(folders) == len(prepared) == 4
+    learn.prepare("own.yaml", ["train.batch_size=4"])
+    assert len(prepared) == 4, "training settings do not touch the cache"
+
+
+def test_prepare_again_when_asked(prepared: list[Path]) -> None:
+    learn.prepare("own.yaml")
+    assert not learn.prepare("own.yaml", overwrite=True).reused
+    assert len(prepared) == 2
+
+
+def test_a_failed_preparation_leaves_nothing(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise CorpusError("nothing to use", "no_notes")
+
+    monkeypatch.setattr(sections.load_pipeline("toy"), "prepare", fail)
+    with pytest.raises(CorpusError):
+        learn.prepare("own.yaml")
+    assert not list((place / "cache").iterdir())
+
+
+def test_a_missing_folder_is_told(place: Path) -> None:
+    with pytest.raises(CorpusError, match="nowhere") as caught:
+        learn.prepare("own.yaml", ["corpus.folder=nowhere"])
+    assert caught.value.reason == "missing"
+
+
+def test_a_cache_that_cannot_be_written_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "file").write_text("")
+    monkeypatch.setenv("AUDIOGAN_CACHE", str(place / "file"))
+    with pytest.raises(OutputError, match="cache folder"):
+        learn.prepare("own.yaml")
+
+
+@pytest.mark.parametrize(("refused", "code"), [({}, 0), ({"not_midi": ["a.txt"]}, 5)])
+def test_refused_files_show_in_the_exit_code(refused: dict[str, list[str]], code: int) -> None:
+    assert cache.Prepared(Path("x"), {"refused": refused}, reused=False).exit_code == code
+
+
+def test_the_cache_lies_where_the_user_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("AUDIOGAN_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert cache.cache_root() == tmp_path / "audiogan"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.delenv("LOCALAPPDATA", raising=False)
+    assert cache.cache_root() == Path.home() / ".cache" / "audiogan"
+
+
+def test_every_source_counts(place: Path) -> None:
+    (place / "more").mkdir()
+    values = ["corpus.folder=null", "corpus.sources=[{folder: songs}, {folder: more}]"]
+    first = learn.prepare("own.yaml", values).folder
+    (place / "more" / "x.mid").write_bytes(b"")
+    assert learn.prepare("own.yaml", values).folder != first
+
+
+def test_a_corpus_is_looked_for_here_beside_the_recipe_and_among_the_samples(place: Path) -> None:
+    def folder(text: str) -> str:
+        return sections.resolve(place / "sub" / "own.yaml", [f"corpus.folder={text}"])[0].section("corpus").folder
+
+    (place / "sub" / "tunes").mkdir(parents=True)
+    (place / "sub" / "own.yaml").write_text(RECIPE)
+    assert folder("songs") == str(place / "songs")
+    assert folder("tunes") == str(place / "sub" / "tunes")
+    assert folder("samples/corpus") == str(recipe.shipped_root() / "samples/corpus")
+    assert folder("nowhere") == str(place / "nowhere")
+
+
+def test_the_seed_is_written_once() -> None:
+    assert sections.resolve("own.yaml")[0].section("train").seed == 4
+    assert sections.resolve("own.yaml", ["train.seed=4"])[0].seed == 4
+    with pytest.raises(RecipeError, match=r"train\.seed: 5; write it once"):
+        sections.resolve("own.yaml", ["train.seed=5"])
+
+
+def test_training_leaves_a_model_a_recipe_and_a_card(place: Path) -> None:
+    trained = learn.train("own.yaml", out="run")
+    assert (trained.exit_code, trained.step, trained.model) == (0, 6, Path("run/model"))
+    stored = recipe.parse((place / "run" / "recipe.yaml").read_text(), "stored")
+    assert stored == sections.resolve("own.yaml")[0].resolved()
+    card = json.loads((place / "run" / "model" / "card.json").read_text())
+    assert (card["recipe"], card["steps"], card["n_seen"], card["seed"]) == ("own", 6, 12, 4)
+    assert str(place) not in json.dumps(card), "folders of this computer stay here"
+    assert models.load("run", device="cpu").config == Config(size=2)
+
+
+def test_a_game_without_averages_keeps_what_moved_but_not_the_discriminator(place: Path) -> None:
+    learn.train("own.yaml", ["game.averaged=false"], out="live")
+    learn.train("own.yaml", ["train.averages.half_life=0"], out="averaged")
+    assert weights(place / "live") == weights(place / "averaged")
+    assert json.loads((place / "live" / "model" / "config.json").read_text())["modules"] == ["generator"]
+
+
+def test_the_same_recipe_gives_the_same_weights_and_another_seed_others(place: Path) -> None:
+    for name, overrides in (("a", []), ("b", []), ("c", ["seed=5"])):
+        learn.train("own.yaml", overrides, out=name)
+    assert weights(place / "a") == weights(place / "b")
+    assert weights(place / "a") != weights(place / "c")
+
+
+def test_a_run_is_not_trained_over(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    with pytest.raises(OutputError, match="--resume run"):
+        learn.train("own.yaml", out="run")
+
+
+def test_the_default_run_folder_has_the_recipe_s_name(place: Path) -> None:
+    assert learn.train("own.yaml").run == Path("runs/own")
+
+
+def test_a_longer_budget_resumes_the_same_run(place: Path) -> None:
+    constant = ["train.averages.half_life=0"]
+    learn.train("own.yaml", [*constant, "train.budget=3 steps"], out="short")
+    resumed = learn.train(None, ["train.budget=6 steps"], resume="short")
+    learn.train("own.yaml", constant, out="straight")
+    assert resumed.step == 6
+    assert weights(place / "short") == weights(place / "straight")
+
+
+def test_resuming_with_another_recipe_is_refused(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    learn.train("own.yaml", resume="run")
+    with pytest.raises(RecipeError, match="model differs"):
+        (place / "own.yaml").write_text(RECIPE + "model: {size: 3}\n")
+        learn.train("own.yaml", resume="run")
+
+
+def test_resume_needs_a_run_and_no_out(place: Path) -> None:
+    with pytest.raises(UsageError, match="expected the folder of an earlier run"):
+        learn.train(None, resume="nowhere")
+    with pytest.raises(UsageError, match="--out and --resume"):
+        learn.train(None, out="a", resume="b")
+    with pytest.raises(UsageError, match="no recipe"):
+        learn.train(None)
+
+
+def test_init_begins_with_the_weights_of_a_model(place: Path) -> None:
+    learn.train("own.yaml", out="first")
+    still = ["optimizer.generator.lr=0", "train.averages.half_life=0"]
+    learn.train("own.yaml", ["seed=9", *still], out="second", init="first")
+    first, second = (
+        models.load(place / name, device="cpu").modules["generator"].state_dict() for name in ("first", "second")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_init_from_a_model_of_another_size_is_refused(place: Path) -> None:
+    learn.train("own.yaml", out="first")
+    with pytest.raises(CheckpointError, match="shape"):
+        learn.train("own.yaml", ["model.size=3"], out="second", init="first")
+
+
+def test_the_device_option_reaches_the_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this computer has CUDA")
+    with pytest.raises(UsageError, match="cuda"):
+        learn.train("own.yaml", out="run", device="cuda")
+
+
+def test_evaluate_hands_over_to_the_pipeline(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    assert learn.evaluate("run", report="r", device="cpu", seed=2) == ("run", {"report": Path("r"), "seed": 2})

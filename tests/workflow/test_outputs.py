@@ -1,0 +1,112 @@
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from audiogan.corpus.files import write_whole
+from audiogan.corpus.score import Metre, Note, Notes, Score, Tempo, Track
+from audiogan.errors import CorpusError, OutputError
+from audiogan.version import __version__
+from audiogan.workflow.outputs import OutputFolder, Refusal, Result, describe, n_bars, options, seconds, write_json
+
+
+def text(content: str) -> Callable[[Path], None]:
+    return lambda path: write_whole(path, content.encode())
+
+
+def manifest(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "manifest.json").read_text())
+
+
+def test_the_manifest_says_what_each_file_is(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "out", {"command": "test", "seed": 7}) as folder:
+        folder.add("a.txt", text("one"), bars=4)
+        folder.refuse(Path("bad\x1b.mid"), CorpusError("bad.mid: text; expected MIDI", "not_midi"))
+    found = manifest(tmp_path / "out")
+    assert found["audiogan"] == __version__
+    assert (found["command"], found["seed"]) == ("test", 7)
+    assert found["files"] == [{"file": "a.txt", "sha256": hashlib.sha256(b"one").hexdigest(), "bars": 4}]
+    assert found["refused"] == [
+        {"file": "bad\\x1b.mid", "reason": "not_midi", "message": "bad.mid: text; expected MIDI"}
+    ]
+
+
+def test_an_earlier_result_is_not_touched(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path, {}) as folder:
+        folder.add("a.txt", text("one"))
+    with pytest.raises(OutputError, match="--overwrite") as caught, OutputFolder(tmp_path, {}) as folder:
+        folder.add("a.txt", text("two"))
+    assert (caught.value.exit_code, caught.value.reason) == (73, "exists")
+    assert (tmp_path / "a.txt").read_text() == "one"
+
+
+def test_a_stray_file_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("mine")
+    with pytest.raises(OutputError, match=r"a\.txt exists already"), OutputFolder(tmp_path, {}) as folder:
+        folder.add("a.txt", text("two"))
+    assert (tmp_path / "a.txt").read_text() == "mine"
+
+
+def test_overwrite_replaces(tmp_path: Path) -> None:
+    for content in ("one", "two"):
+        with OutputFolder(tmp_path, {}, overwrite=True) as folder:
+            folder.add("a.txt", text(content))
+    assert (tmp_path / "a.txt").read_text() == "two"
+
+
+def test_an_interrupted_verb_leaves_whole_files_and_no_manifest(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), OutputFolder(tmp_path, {}) as folder:
+        folder.add("a.txt", text("one"))
+        raise KeyboardInterrupt
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_nothing_made_means_no_manifest(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path / "out", {}):
+        pass
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be made"), OutputFolder(tmp_path / "file" / "out", {}):
+        pass
+
+
+@pytest.mark.parametrize(("n_files", "n_refused", "code"), [(1, 0, 0), (1, 1, 5), (0, 1, 3), (0, 0, 0)])
+def test_exit_codes(n_files: int, n_refused: int, code: int) -> None:
+    refused = (Refusal("a", "not_midi", "no"),) * n_refused
+    assert Result(Path("x"), ({"file": "a"},) * n_files, refused).exit_code == code
+
+
+def test_nan_never_reaches_a_manifest(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        write_json(tmp_path / "a.json", {"value": float("nan")})
+    assert not list(tmp_path.iterdir())
+
+
+def test_describe_counts_bars_and_seconds(score: Score) -> None:
+    facts = describe(score)
+    assert (facts["bars"], facts["qpm"]) == (2, 100.0)
+    assert facts["seconds"] == pytest.approx((8 - 20 / 480) * 0.6, abs=0.001)
+    assert [(track["name"], track["notes"]) for track in facts["tracks"]] == [("drums", 8), ("bass", 2), ("piano", 6)]
+
+
+def test_bars_follow_the_metre() -> None:
+    track = Track(Notes.from_list([Note(0, 480 * 10, 60, 100)]))
+    assert n_bars(Score(480, (track,))) == 3
+    assert n_bars(Score(480, (track,), metres=(Metre(0, 4, 4), Metre(1920, 3, 4)))) == 3
+    assert n_bars(Score(480, (track,), metres=(Metre(0, 4, 4), Metre(480 * 40, 3, 4)))) == 3
+    assert n_bars(Score(480, ())) == 0
+
+
+def test_seconds_follow_the_tempo() -> None:
+    changing = Score(480, (), (Tempo(0, 60.0), Tempo(480, 120.0)))
+    assert seconds(changing, 480) == pytest.approx(1.0)
+    assert seconds(changing, 1440) == pytest.approx(2.0)
+
+
+def test_options_leave_out_what_was_not_set() -> None:
+    assert options({"a": 1, "b": None, "c": 0}) == {"a": 1, "c": 0}
