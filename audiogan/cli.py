@@ -257,6 +257,8 @@ def train(
 def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a shipped model, or a folder.")],
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the report.")] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Real music to compare with.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many clips to make for it.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
     json: Json = False,
@@ -268,7 +270,9 @@ def evaluate(
         from audiogan import workflow
 
         bar = terminal.progress("measures")
-        measured = workflow.evaluate(model, report=report, seed=seed, device=device, progress=bar)
+        given = {} if count is None else {"count": count}
+        given |= {"reference": reference, "seed": seed, "progress": bar}
+        measured = workflow.evaluate(model, report=report, device=device, **given)
         terminal.show(measured.as_json(), [measured.as_text()])
 
 
@@ -348,7 +352,7 @@ def _facts(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
             yield from _facts(value, f"{indent}  ")
         elif isinstance(value, list | tuple):
             plain = [str(item) for item in value if not isinstance(item, Mapping)]
-            more = f" and {len(plain) - 3} more" if len(plain) > 4 else ""
+            more = f" and {len(plain) - 3} more" if len(plain) > 8 else ""
             shown = plain[:3] if more else plain
             yield f"{indent}{name}: {', '.join(shown)}{more}" if plain or not value else f"{indent}{name}: {len(value)}"
         else:

@@ -241,6 +241,30 @@ def test_train_hands_over_its_options(
     assert asked == [(recipe, overrides, usual | options)]
 
 
+@pytest.mark.parametrize(("arguments", "extra"), [((), {}), (("--count", 9), {"count": 9})])
+def test_evaluate_hands_over_its_options(
+    run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any, ...], extra: dict[str, Any]
+) -> None:
+    asked: list[Any] = []
+
+    class Measured:
+        def as_json(self) -> dict[str, int]:
+            return {"rows": 1}
+
+        def as_text(self) -> str:
+            return "a table"
+
+    def evaluate(model: str, **options: Any) -> Measured:
+        asked.append((model, options))
+        return Measured()
+
+    monkeypatch.setattr(workflow, "evaluate", evaluate)
+    usual = ("evaluate", "m", "--report", "r", "--reference", "real", "--seed", 3, "--device", "cpu", "--quiet")
+    assert run(*usual, *arguments)[1] == "a table\n"
+    expected = {"report": Path("r"), "reference": Path("real"), "seed": 3, "device": "cpu", "progress": None}
+    assert asked == [("m", expected | extra)]
+
+
 def test_a_stopped_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "train", lambda *_, **__: Trained(Path("run"), None, 5, 143))
     code, out, _ = run("train", "songs")
@@ -290,8 +314,10 @@ def test_inspect_says_a_line_per_file(run: Run, clip: Path) -> None:
 
 
 def test_long_lists_are_shown_by_their_beginning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflow, "doctor", lambda: {"a": list("xyzuv"), "b": [{"c": 1}, {"d": 2}], "e": list("xyzu")})
-    assert run("doctor")[1].splitlines() == ["a: x, y, z and 2 more", "b: 2", "e: x, y, z, u"]
+    monkeypatch.setattr(
+        workflow, "doctor", lambda: {"a": list("xyz123456"), "b": [{"c": 1}, {"d": 2}], "e": list("xyzu1234")}
+    )
+    assert run("doctor")[1].splitlines() == ["a: x, y, z and 6 more", "b: 2", "e: x, y, z, u, 1, 2, 3, 4"]
 
 
 def test_models_lists_what_is_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

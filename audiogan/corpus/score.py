@@ -13,6 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 
+COLUMNS = ("onset", "offset", "pitch", "velocity")
+
+
 class Note(NamedTuple):
     """One note: `onset` and `offset` in ticks (onset < offset), `pitch` and `velocity` in 0–127."""
 
@@ -20,6 +23,12 @@ class Note(NamedTuple):
     offset: int
     pitch: int
     velocity: int
+
+
+def _out_of_order(onset: NDArray[np.int64], pitch: NDArray[np.int64]) -> bool:
+    """Whether notes are not strictly ascending by onset, then pitch."""
+    later = np.diff(onset)
+    return not bool(((later > 0) | ((later == 0) & (np.diff(pitch) > 0))).all())
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +48,16 @@ class Notes:
     velocity: NDArray[np.int64]
 
     def __post_init__(self) -> None:
-        columns = [np.asarray(column, dtype=np.int64) for column in (self.onset, self.offset, self.pitch, self.velocity)]
-        assert len({column.shape for column in columns}) == 1 and columns[0].ndim == 1, "columns of one length"
-        order = np.lexsort((columns[3], columns[1], columns[2], columns[0]))
-        for name, column in zip(("onset", "offset", "pitch", "velocity"), columns, strict=True):
-            column = column[order]
-            column.flags.writeable = False
-            object.__setattr__(self, name, column)
+        columns = [np.asarray(getattr(self, name), dtype=np.int64) for name in COLUMNS]
+        assert len({column.shape for column in columns}) == 1, "columns of one length"
+        assert columns[0].ndim == 1, "columns, not tables"
+        onset, offset, pitch, velocity = columns
+        # Files are nearly always in order of onset: then only chords need sorting, and most need none.
+        order = np.lexsort((velocity, offset, pitch, onset)) if _out_of_order(onset, pitch) else slice(None)
+        for name, column in zip(COLUMNS, columns, strict=True):
+            sorted_column = column[order].copy() if isinstance(order, slice) else column[order]
+            sorted_column.flags.writeable = False
+            object.__setattr__(self, name, sorted_column)
 
     @classmethod
     def from_list(cls, notes: list[Note]) -> "Notes":
@@ -63,15 +75,10 @@ class Notes:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Notes):
             return NotImplemented
-        return all(
-            np.array_equal(mine, theirs)
-            for mine, theirs in (
-                (self.onset, other.onset),
-                (self.offset, other.offset),
-                (self.pitch, other.pitch),
-                (self.velocity, other.velocity),
-            )
-        )
+        return all(np.array_equal(getattr(self, name), getattr(other, name)) for name in COLUMNS)
+
+    def __hash__(self) -> int:
+        return hash(tuple(getattr(self, name).tobytes() for name in COLUMNS))
 
     def where(self, mask: NDArray[np.bool_]) -> "Notes":
         """Keep the notes where `mask` `(note,)` is true."""

@@ -332,7 +332,8 @@ def to_score(
         programs: `(track,)` programs to write instead of the roles' own.
     """
     ticks = grid.ticks_per_timestep
-    shift = np.rint(notes.timing * ticks).astype(np.int64)
+    # Short of half a timestep, so that reading the score again finds the same one.
+    shift = np.clip(np.rint(notes.timing * ticks).astype(np.int64), -(ticks // 2), (ticks - 1) // 2)
     onset = np.maximum(notes.start * np.int64(ticks) + shift, 0)
     offset = np.maximum(notes.end * np.int64(ticks), onset + 1)
     tracks = []

@@ -17,7 +17,7 @@ from audiogan.pipelines.multitrack.config import Config
 from audiogan.representation.pianoroll import RollNotes, cut, draw, trace
 
 COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
-CHUNK = 16
+CHUNK = 8
 """Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""
 
 

@@ -29,11 +29,10 @@ from audiogan.pipelines.multitrack.filling import (
     fill,
     generate_codes,
     notes_of,
-    rolls_of,
     z_for,
 )
 from audiogan.pipelines.multitrack.networks import on_sphere
-from audiogan.representation.pianoroll import RollNotes, cut, to_score
+from audiogan.representation.pianoroll import RollNotes, cut, draw, to_score
 
 DEFAULT_QPM = 120.0
 MAX_DRAWS = 16
@@ -192,27 +191,21 @@ class _Ways:
 
     def __init__(self, model: Model, score: Score, n_bars: int) -> None:
         config: Config = model.config
-        length = config.n_bars * config.grid.n_timesteps
-        notes = on_grid(score, config, n_bars)
-        windows = [cut(notes, first, first + length) for first in range(0, n_bars * config.grid.n_timesteps, length)]
-        rolls = rolls_of(windows, config)
+        n_windows = -(-n_bars // config.n_bars)
+        grid = replace(config.grid, n_bars=n_windows * config.n_bars)
+        # Drawn as one piece, so that a note held over the edge of a window stays one note.
+        planes = draw(on_grid(score, config, n_bars), grid, len(config.roles))
+        windows = torch.from_numpy(planes).unflatten(2, (n_windows, config.n_bars)).permute(2, 0, 1, 3, 4, 5)
+        rolls = windows[:, :2]
         self.codes = encode_clips(model.modules, rolls)
         logits, velocity, timing = decode_clips(model.modules, self.codes)
         wrong = (logits > 0) != (rolls > 0.5)
         self.logits = torch.where(wrong, torch.where(rolls > 0.5, MARGIN, -MARGIN) - logits, 0.0)
-        struck = rolls[:, 0].amax(dim=-1) > 0.5
-        self.velocity = torch.where(struck, _loudest(windows, config, velocity.shape, "velocity") - velocity, 0.0)
-        self.timing = torch.where(struck, _loudest(windows, config, timing.shape, "timing") - timing, 0.0)
-
-
-def _loudest(windows: Sequence[RollNotes], config: Config, shape: Sequence[int], column: str) -> Tensor:
-    """One column of the loudest note that starts in each timestep, `(batch, track, bar, timestep)`."""
-    found = np.zeros((shape[0], shape[1], shape[2] * shape[3]), dtype=np.float32)
-    for place, notes in enumerate(windows):
-        order = np.argsort(notes.velocity, kind="stable")
-        values = notes.velocity / np.float32(127) if column == "velocity" else notes.timing
-        found[place][notes.role[order], notes.start[order]] = values[order]
-    return torch.from_numpy(found.reshape(tuple(shape)))
+        loudest, row = windows[:, 2].max(dim=-1)  # (window, track, bar, timestep)
+        struck = loudest > 0
+        self.velocity = torch.where(struck, loudest - velocity, 0.0)
+        told = windows[:, 3].gather(-1, row.unsqueeze(-1)).squeeze(-1)
+        self.timing = torch.where(struck, told - timing, 0.0)
 
 
 @torch.no_grad()
@@ -290,7 +283,7 @@ def _decoded(model: Model, codes: Tensor, corrections: Sequence[tuple[_Ways, flo
         velocity, timing = velocity + weight * way.velocity, timing + weight * way.timing
     shape = logits.shape  # (window, 2, track, bar, timestep, pitch): windows become more bars of one clip
     long = logits.permute(1, 2, 0, 3, 4, 5).reshape(1, 2, shape[2], -1, *shape[4:])
-    flat = [part.transpose(0, 1).reshape(1, shape[2], -1, shape[4]) for part in (velocity, timing.clamp(-0.5, 0.4999))]
+    flat = [part.transpose(0, 1).reshape(1, shape[2], -1, shape[4]) for part in (velocity, timing)]
     (notes,) = notes_of(long, *flat)
     return cut(notes, 0, n_bars * config.grid.n_timesteps)
 

@@ -120,6 +120,18 @@ def test_the_reference_interval_resamples_songs_not_clips() -> None:
     assert found[0].high - found[0].low < 0.9  # generated clips stand alone
 
 
+def test_all_clips_are_measured_on_the_grid() -> None:
+    def late(track: Track) -> Track:
+        notes = track.notes  # 480 ticks a beat, and ten ticks behind
+        columns = (notes.onset * 120 + 10, notes.offset * 120 + 10, notes.pitch, notes.velocity)
+        return Track(Notes(*columns), track.program, track.is_drum, track.name)
+
+    played = [Score(480, tuple(late(track) for track in clip.tracks)) for clip in REFERENCE[:24]]
+    for row in compare(played, REFERENCE[:24], SONGS[:24], GRID, n_draws=5, with_expression=False):
+        if row.form != "correct" or row.column != "score_desc":
+            assert row.value == pytest.approx(row.reference, nan_ok=True), row.metric
+
+
 def test_expression_can_be_left_out() -> None:
     names = {row.metric for row in compare(SAME[:20], REFERENCE[:24], SONGS[:24], GRID, n_draws=20)}
     plain = {

@@ -1,0 +1,197 @@
+"""The verbs: what is given stays, what is hidden is filled, the same seed says the same."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.pipelines.multitrack.small import CONFIG, model_of, song
+
+from audiogan.corpus.score import Metre, Score, Track
+from audiogan.errors import UnsupportedError, UsageError
+from audiogan.pipelines.multitrack import synthesis
+from audiogan.pipelines.multitrack.classic_config import ClassicConfig
+from audiogan.pipelines.multitrack.config import Config
+from audiogan.pipelines.multitrack.editing import bar_ticks, without, with_new
+from audiogan.pipelines.multitrack.filling import Sketch, fill
+from audiogan.representation.pianoroll import assign_roles, encode
+
+MODEL = model_of()
+
+
+def events(score: Score) -> Counter[tuple[object, ...]]:
+    return Counter((track.program, track.is_drum, *note) for track in score.tracks for note in track.notes)
+
+
+def new_notes(before: Score, after: Score) -> Counter[tuple[object, ...]]:
+    assert not events(before) - events(after), "notes given were lost or changed"
+    return events(after) - events(before)
+
+
+def test_a_seed_makes_the_same_clips_whatever_the_count() -> None:
+    one, many = synthesis.generate(MODEL, count=1, seed=3), synthesis.generate(MODEL, count=20, seed=3)
+    assert one[0] == many[0]
+    assert synthesis.generate(MODEL, count=1, seed=4)[0] != one[0]
+
+
+@pytest.mark.parametrize("bars", [1, 2, 5])
+def test_clips_have_the_bars_and_tempo_asked_for(bars: int) -> None:
+    (clip,) = synthesis.generate(MODEL, count=1, seed=0, bars=bars, tempo=90)
+    assert 1920 * (bars - 1) < clip.n_ticks <= 1920 * bars
+    assert clip.tempos[0].qpm == 90
+    assert clip.metres == (Metre(0, 4, 4),)
+
+
+def test_only_the_tracks_asked_for_sound() -> None:
+    for clip in synthesis.generate(MODEL, count=3, seed=0, tracks=["Drums", "bass"]):
+        assert {track.name for track in clip.tracks if len(track.notes)} <= {"drums", "bass"}
+
+
+def test_temperature_zero_leaves_no_choice_and_one_does() -> None:
+    cold = synthesis.generate(MODEL, count=2, seed=0, temperature=0.0)
+    warm = synthesis.generate(MODEL, count=2, seed=0, temperature=2.0)
+    assert cold[0] == cold[1]
+    assert warm[0] != warm[1]
+
+
+def test_continue_adds_bars_after_the_last_one() -> None:
+    before = song(5)
+    first, second = synthesis.continue_clip(MODEL, before, bars=3, count=2, seed=0)
+    added = new_notes(before, first)
+    bar = bar_ticks(before, CONFIG)
+    # A note may be early by half a timestep, which is an eighth of a beat here.
+    assert added
+    assert min(note[2] for note in added) >= 5 * bar - bar // 32  # type: ignore[type-var]
+    assert 7 * bar < first.n_ticks <= 8 * bar
+    assert events(first) != events(second)
+
+
+def test_accompany_writes_the_named_tracks_only() -> None:
+    before = song(4)
+    (after,) = synthesis.accompany(MODEL, before, tracks=["strings", "guitar"], seed=1)
+    assert new_notes(before, after)
+    written = {track.name for track in after.tracks[len(before.tracks) :]}
+    assert written <= {"strings", "guitar"}
+    assert after.tracks[: len(before.tracks)] == before.tracks
+
+
+def test_accompany_replaces_a_track_that_is_there() -> None:
+    before = song(4)
+    (after,) = synthesis.accompany(MODEL, before, tracks=["bass"], seed=1)
+    roles = assign_roles(before, CONFIG.roles)
+    bass = roles.index(1)
+    assert after.tracks[bass].notes != before.tracks[bass].notes
+    assert [t for i, t in enumerate(after.tracks) if i != bass] == [t for i, t in enumerate(before.tracks) if i != bass]
+
+
+def test_infill_touches_the_bars_and_tracks_named() -> None:
+    before = song(6)
+    (after,) = synthesis.infill(MODEL, before, bars=(3, 4), tracks=["piano", "drums"], seed=0)
+    bar = bar_ticks(before, CONFIG)
+    for was, now, role in zip(before.tracks, after.tracks, assign_roles(before, CONFIG.roles), strict=False):
+        hidden = (was.notes.onset // bar >= 2) & (was.notes.onset // bar < 4) if role in (0, 2) else np.zeros(len(was.notes), bool)
+        kept = was.notes.where(~hidden)
+        assert not Counter(kept) - Counter(now.notes)
+        if role not in (0, 2):
+            assert was == now
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_known_notes_are_kept_for_any_mask(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = song(int(rng.integers(1, 6)), seed, int(rng.choice([48, 96, 480, 1000])))
+    n_bars = -(-before.n_ticks // bar_ticks(before, CONFIG))
+    hidden = rng.random((len(CONFIG.roles), n_bars)) < 0.4
+    known = without(before, hidden, CONFIG)
+    (made,) = fill(MODEL.modules, CONFIG, [Sketch(encode_notes(known, n_bars), hidden)], seeds=[(0,)], seed=seed)
+    n_timesteps = CONFIG.grid.n_timesteps
+    assert hidden[made.role, made.start // n_timesteps].all()
+    # No new note sounds into a bar of its track that is given.
+    last = (made.end - 1) // n_timesteps
+    for role, first, end in zip(made.role, made.start // n_timesteps, last, strict=True):
+        assert hidden[role, first : end + 1].all()
+    new_notes(known, with_new(known, made, CONFIG))
+
+
+def encode_notes(score: Score, n_bars: int):  # noqa: ANN201
+    from audiogan.pipelines.multitrack.editing import on_grid
+
+    return on_grid(score, CONFIG, n_bars)
+
+
+def test_interpolate_begins_and_ends_with_the_clips() -> None:
+    first, second = song(4, 1), song(3, 2)
+    ladder = synthesis.interpolate(MODEL, first, second, steps=5)
+    assert len(ladder) == 5
+    grid = replace(CONFIG.grid, n_bars=3)
+    for source, made in ((first, ladder[0]), (second, ladder[-1])):
+        mine, theirs = (encode(score, grid, CONFIG.roles) for score in (source, made))
+        assert np.array_equal(mine[:2], theirs[:2])
+    assert len({tuple(sorted(events(clip).items())) for clip in ladder}) == 5
+
+
+def test_vary_with_strength_zero_is_the_clip() -> None:
+    clip = song(3)
+    (same,) = synthesis.vary(MODEL, clip, strength=0.0)
+    other, third = synthesis.vary(MODEL, clip, strength=0.8, count=2)
+    grid = replace(CONFIG.grid, n_bars=3)
+    assert np.array_equal(encode(clip, grid, CONFIG.roles)[:2], encode(same, grid, CONFIG.roles)[:2])
+    assert events(other) != events(third) != events(same)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: synthesis.generate(MODEL, count=0, seed=0), "count 0"),
+        (lambda: synthesis.generate(MODEL, count=1, seed=0, bars=0), "bars 0"),
+        (lambda: synthesis.generate(MODEL, count=1, seed=0, tempo=5), "tempo 5"),
+        (lambda: synthesis.generate(MODEL, count=1, seed=0, temperature=3), "temperature 3"),
+        (lambda: synthesis.generate(MODEL, count=1, seed=0, tracks=["kazoo"]), "track 'kazoo'"),
+        (lambda: synthesis.generate(MODEL, count=1, seed=0, tracks=[]), "no track named"),
+        (lambda: synthesis.infill(MODEL, song(2), bars=(2, 3)), "bars 2-3"),
+        (lambda: synthesis.vary(MODEL, song(2), strength=1.5), "strength 1.5"),
+        (lambda: synthesis.interpolate(MODEL, song(2), song(2), steps=1), "1 steps"),
+    ],
+)
+def test_numbers_out_of_range_are_refused_by_name(call, words: str) -> None:  # noqa: ANN001
+    with pytest.raises(UsageError, match=words):
+        call()
+
+
+def test_another_metre_is_refused() -> None:
+    with pytest.raises(UnsupportedError, match="3/4"):
+        synthesis.continue_clip(MODEL, song(4, metre=(3, 4)))
+
+
+def test_transfer_is_not_for_notes() -> None:
+    with pytest.raises(UnsupportedError, match="vary"):
+        synthesis.transfer(MODEL, "a", "b")
+
+
+def test_classic_networks_make_clips_only() -> None:
+    network = ClassicConfig(n_timesteps=16, beat_resolution=4, n_pitches=72)
+    model = model_of_classic(Config(network=network))
+    first, again = (synthesis.generate(model, count=2, seed=1) for _ in range(2))
+    assert first == again
+    assert [track.name for track in first[0].tracks] == ["drums", "bass", "piano", "guitar", "strings"]
+    with pytest.raises(UnsupportedError, match="classic"):
+        synthesis.continue_clip(model, song(2))
+    with pytest.raises(UnsupportedError, match="4 bars"):
+        synthesis.generate(model, count=1, seed=0, bars=8)
+
+
+def model_of_classic(config: Config):  # noqa: ANN201
+    from audiogan.pipeline import Model
+    from audiogan.pipelines.multitrack.networks import build
+
+    modules = {name: module.eval().requires_grad_(False) for name, module in build(config).items()}
+    return Model(modules, config, {}, folder=MODEL.folder, name="classic")
+
+
+def test_files_leave_out_silent_tracks(tmp_path) -> None:  # noqa: ANN001
+    clip = synthesis.generate(MODEL, count=1, seed=0)[0]
+    silent = Track(clip.tracks[0].notes.where(np.zeros(len(clip.tracks[0].notes), bool)), 0, True, "drums")
+    synthesis.write(clip.with_tracks((silent, *clip.tracks[1:])), tmp_path / "clip.mid")
+    from audiogan.corpus.midi import read
+
+    assert "drums" not in [track.name for track in read(tmp_path / "clip.mid").tracks]
