@@ -1,7 +1,7 @@
 """Every error that audiogan raises on purpose: one sentence for the user, one reason code for programs.
 
-`AudioganError` and its children are the only exceptions that may leave the package for a bad file, recipe, checkpoint or
-option. Anything else that escapes is a bug. Reason codes for input files are the closed list of the ingest gate
+`AudioganError` and its children are the only exceptions that may leave the package for a bad file, recipe, checkpoint
+or option. Anything else that escapes is a bug. Reason codes for input files are the closed list of the ingest gate
 (`audiogan.corpus.gate`); the others name the part that refused.
 """
 

@@ -25,7 +25,7 @@ def write(waveform: NDArray[np.floating], sample_rate: int, path: Path) -> None:
         OutputError: The place cannot be written.
     """
     assert waveform.ndim == 2, "waveform is (channel, time)"
-    samples = np.clip(np.asarray(waveform, dtype=np.float64).T, -1.0, 1.0)
+    samples = np.asarray(waveform, dtype=np.float64).T  # soundfile cuts off at full scale
     buffer = io.BytesIO()
     soundfile.write(buffer, samples, sample_rate, subtype="PCM_16", format="WAV")
     write_whole(path, buffer.getvalue())

@@ -1,8 +1,8 @@
 """A piece of music as notes on a grid of ticks: what a MIDI file says, without the file.
 
 Times are whole ticks; `Score.resolution` ticks make one beat (a quarter note), so a time in beats is the exact fraction
-`tick / resolution`. The notes of a track are columns of numbers, not objects: a corpus holds millions of them. Nothing here
-reads or writes files (`audiogan.corpus.midi` does), and nothing here knows about pianorolls.
+`tick / resolution`. The notes of a track are columns of numbers, not objects: a corpus holds millions of them.
+Nothing here reads or writes files (`audiogan.corpus.midi` does), and nothing here knows about pianorolls.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-
 
 COLUMNS = ("onset", "offset", "pitch", "velocity")
 

@@ -1,13 +1,16 @@
 """Score ↔ pianoroll: notes of a piece as planes over (track, bar, timestep, pitch), and back.
 
-The grid is in beats, so tempo never moves it: one beat is `beat_resolution` timesteps. Four planes hold what the grid can
-say: **onset** and **sustain** (0 or 1; two planes, because one cannot tell a repeated note from a held one), **velocity**
-(0–1) and **timing** (-0.5 to 0.5 timesteps, what rounding took away), the last two at onset cells only. Between score and
+The grid is in beats, so tempo never moves it: one beat is `beat_resolution` timesteps. Four planes hold what the grid
+    can
+say: **onset** and **sustain** (0 or 1; two planes, because one cannot tell a repeated note from a held one),
+**velocity** (0–1) and **timing** (-0.5 to 0.5 timesteps, what rounding took away), the last two at onset cells only.
+Between score and
 planes stands `RollNotes`, the same notes as columns of whole timesteps: corpora are cached in that form and drawn into
 planes window by window. Written for MuseGAN's task (arXiv 1709.06298), whose single plane merges repeated notes; tempo,
 metre and key stay with the `Score`.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +19,7 @@ from numpy.typing import NDArray
 from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
 
 PLANES = ("onset", "sustain", "velocity", "timing")
+COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
 TICKS_PER_BEAT = 480
 MAX_VELOCITY = 127
 DEFAULT_VELOCITY = 100
@@ -115,13 +119,44 @@ class RollNotes:
     def __len__(self) -> int:
         return len(self.start)
 
+    @property
+    def columns(self) -> tuple[NDArray, ...]:
+        """The six columns, in the order of `COLUMNS`."""
+        return (self.role, self.start, self.end, self.row, self.velocity, self.timing)
+
+    @classmethod
+    def from_columns(cls, columns: Iterable[NDArray], *, n_merged: int = 0, n_folded: int = 0) -> "RollNotes":
+        """Build from columns in the order of `COLUMNS`, of any numeric type."""
+        role, start, end, row, velocity, timing = columns
+        return cls(
+            role.astype(np.int16, copy=False),
+            start.astype(np.int32, copy=False),
+            end.astype(np.int32, copy=False),
+            row.astype(np.int16, copy=False),
+            velocity.astype(np.uint8, copy=False),
+            timing.astype(np.float32, copy=False),
+            n_merged,
+            n_folded,
+        )
+
+    @classmethod
+    def none(cls) -> "RollNotes":
+        """No notes."""
+        return cls.from_columns([np.zeros(0)] * len(COLUMNS))
+
     def where(self, mask: NDArray[np.bool_]) -> "RollNotes":
         """Keep the notes where `mask` `(note,)` is true."""
-        columns = (self.role, self.start, self.end, self.row, self.velocity, self.timing)
-        return RollNotes(*(column[mask] for column in columns))
+        return RollNotes.from_columns(column[mask] for column in self.columns)
 
 
-# ---------------------------------------------------------------------------------------------------------------- encode
+def join(parts: Sequence[RollNotes]) -> RollNotes:
+    """Put notes together, sorted by start."""
+    columns = [np.concatenate(column) for column in zip(*(part.columns for part in parts), strict=True)]
+    order = np.lexsort((columns[3], columns[0], columns[1]))
+    return RollNotes.from_columns(column[order] for column in columns)
+
+
+# ---- encode
 
 
 def assign_roles(score: Score, roles: tuple[Role, ...]) -> list[int | None]:
@@ -148,10 +183,10 @@ def assign_roles(score: Score, roles: tuple[Role, ...]) -> list[int | None]:
 def quantise(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int = 0) -> RollNotes:
     """Put the notes that start at or after `first_tick` on the grid, counted in timesteps from there.
 
-    Starts are rounded half up and the rest goes to `timing`; ends are rounded, at least one timestep after the start; drum
-    hits have no length and take one timestep.
-    Two notes in one cell keep the later end and the higher velocity; a note still sounding at the next onset of its pitch
-    ends there.
+    Starts are rounded half up and the rest goes to `timing`; ends are rounded, at least one timestep after the start;
+    drum hits have no length and take one timestep.
+    Two notes in one cell keep the later end and the higher velocity; a note still sounding at the next onset of its
+    pitch ends there.
 
     Args:
         score: Any score; tracks without a role are left out.
@@ -180,7 +215,10 @@ def quantise(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: i
 
 
 def _rows(pitch: NDArray[np.int64], grid: Grid, is_drum: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Rows of the grid for MIDI pitches, and which of them can be shown: melodic ones fold by octaves, drums drop out."""
+    """Rows of the grid for MIDI pitches, and which of them can be shown.
+
+    Melodic pitches fold by octaves, drums without a class drop out.
+    """
     if is_drum:
         table = np.full(128, -1)
         for key, written in DRUM_MAPS[grid.drum_map].items():
@@ -210,35 +248,21 @@ def _merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
         same_voice = (np.diff(role) == 0) & (np.diff(row) == 0)
         end[:-1] = np.where(same_voice, np.minimum(end[:-1], start[1:]), end[:-1])
     order = np.lexsort((row, role, start))
-    return RollNotes(
-        role=role[order].astype(np.int16),
-        start=start[order].astype(np.int32),
-        end=end[order].astype(np.int32),
-        row=row[order].astype(np.int16),
-        velocity=velocity[order].astype(np.uint8),
-        timing=timing[order].astype(np.float32),
-        n_merged=table.shape[1] - len(heads),
-        n_folded=n_folded,
-    )
+    columns = (column[order] for column in (role, start, end, row, velocity, timing))
+    return RollNotes.from_columns(columns, n_merged=table.shape[1] - len(heads), n_folded=n_folded)
 
 
 def cut(notes: RollNotes, first: int, last: int) -> RollNotes:
     """Cut the timesteps from `first` up to `last` out of `notes`, counted from `first`.
 
-    A note that sounds over an edge is split there, as an editor would split a clip: its part inside starts or ends on the
-    edge.
+    A note that sounds over an edge is split there, as an editor would split a clip: its part inside starts or ends on
+    the edge.
     """
     inside = notes.where((notes.start < last) & (notes.end > first))
-    return RollNotes(
-        role=inside.role,
-        start=np.maximum(inside.start, first) - np.int32(first),
-        end=np.minimum(inside.end, last) - np.int32(first),
-        row=inside.row,
-        velocity=inside.velocity,
-        timing=np.where(inside.start < first, np.float32(0), inside.timing),
-        n_merged=notes.n_merged,
-        n_folded=notes.n_folded,
-    )
+    start, end = np.maximum(inside.start, first) - first, np.minimum(inside.end, last) - first
+    timing = np.where(inside.start < first, 0.0, inside.timing)
+    columns = (inside.role, start, end, inside.row, inside.velocity, timing)
+    return RollNotes.from_columns(columns, n_merged=notes.n_merged, n_folded=notes.n_folded)
 
 
 def draw(notes: RollNotes, grid: Grid, n_roles: int) -> NDArray[np.float32]:
@@ -282,14 +306,14 @@ def encode(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int
     return draw(cut(notes, 0, grid.n_bars * grid.n_timesteps), grid, len(roles))
 
 
-# ---------------------------------------------------------------------------------------------------------------- decode
+# ---- decode
 
 
 def trace(planes: NDArray[np.float32]) -> RollNotes:
     """Read the notes out of planes: the way back from `draw`.
 
-    A note starts at each onset cell and lasts over the sustain cells that follow it without a gap, up to the next onset.
-    A sustain cell with nothing sounding before it is dropped.
+    A note starts at each onset cell and lasts over the sustain cells that follow it without a gap, up to the next
+    onset. A sustain cell with nothing sounding before it is dropped.
 
     Args:
         planes: `(4, track, bar, timestep, pitch)`; onset and sustain count as set above 0.5.
@@ -306,18 +330,17 @@ def trace(planes: NDArray[np.float32]) -> RollNotes:
     end = stops[role, start + 1, row]
     velocity = np.clip(np.rint(flat[2][role, start, row] * MAX_VELOCITY), 1, MAX_VELOCITY)
     order = np.lexsort((row, role, start))
-    return RollNotes(
-        role=role[order].astype(np.int16),
-        start=start[order].astype(np.int32),
-        end=end[order].astype(np.int32),
-        row=row[order].astype(np.int16),
-        velocity=velocity[order].astype(np.uint8),
-        timing=flat[3][role, start, row][order].astype(np.float32),
-    )
+    timing = flat[3][role, start, row]
+    return RollNotes.from_columns(column[order] for column in (role, start, end, row, velocity, timing))
 
 
 def to_score(
-    notes: RollNotes, grid: Grid, roles: tuple[Role, ...], *, qpm: float = 120.0, programs: tuple[int, ...] | None = None
+    notes: RollNotes,
+    grid: Grid,
+    roles: tuple[Role, ...],
+    *,
+    qpm: float = 120.0,
+    programs: tuple[int, ...] | None = None,
 ) -> Score:
     """Write notes on the grid as a score of 480 ticks per beat.
 
@@ -345,9 +368,7 @@ def to_score(
         program = role.program if programs is None else programs[index]
         track = Notes(columns[0], columns[1], columns[2], notes.velocity[mine].astype(np.int64))
         tracks.append(Track(track, program, role.is_drum, role.name))
-    return Score(
-        TICKS_PER_BEAT, tuple(tracks), (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),)
-    )
+    return Score(TICKS_PER_BEAT, tuple(tracks), (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),))
 
 
 def _drum_offsets(onset: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.int64]:

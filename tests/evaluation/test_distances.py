@@ -80,6 +80,13 @@ def test_kad_with_floor_equals_kad() -> None:
     assert found.value.value == pytest.approx(kad(reference, generated, median_bandwidth(reference)), abs=0.5)
 
 
+def test_kad_takes_as_many_generated_items_as_real_ones() -> None:
+    # with all 400 items in every draw only the half of the reference would vary
+    reference, songs = normal(40, 0), list(range(40))
+    few, many = (kad_with_floor(normal(n, 1), reference, songs).value for n in (20, 400))
+    assert many.high - many.low > 1.3 * (few.high - few.low)
+
+
 def test_with_floor_compares_equal_sizes() -> None:
     sizes = []
 

@@ -52,8 +52,7 @@ def roll_from(seed: int, grid: Grid) -> np.ndarray:
     same_voice = (np.diff(role) == 0) & (np.diff(row) == 0)
     end[:-1] = np.where(same_voice, np.minimum(end[:-1], start[1:]), end[:-1])
     columns = (role, start, end, row, rng.integers(1, 128, len(role)), np.zeros(len(role)))
-    kinds = (np.int16, np.int32, np.int32, np.int16, np.uint8, np.float32)
-    return draw(RollNotes(*(column.astype(kind) for column, kind in zip(columns, kinds, strict=True))), grid, 3)
+    return draw(RollNotes.from_columns(columns), grid, 3)
 
 
 @pytest.mark.parametrize("grid", GRIDS, ids=str)
@@ -80,7 +79,9 @@ def test_score_on_the_grid_comes_back(qpm: float, seed: int) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(0, 1900), st.integers(1, 800), st.integers(24, 95), st.integers(1, 127)), max_size=12),
+    st.lists(
+        st.tuples(st.integers(0, 1900), st.integers(1, 800), st.integers(24, 95), st.integers(1, 127)), max_size=12
+    ),
     st.sampled_from([96, 120, 192, 480, 1024]),
 )
 def test_timing_brings_starts_back_within_a_tick(drawn: list[tuple[int, int, int, int]], resolution: int) -> None:
@@ -113,7 +114,9 @@ def test_repeated_and_held_notes_differ() -> None:
 
 
 def test_starts_round_half_up_and_leave_the_rest_to_timing() -> None:
-    notes = quantise(score_of(Note(60, 600, 60, 90), Note(119, 600, 62, 90), Note(180, 600, 64, 90)), Grid(4, 1, n_pitches=72), ROLES)
+    notes = quantise(
+        score_of(Note(60, 600, 60, 90), Note(119, 600, 62, 90), Note(180, 600, 64, 90)), Grid(4, 1, n_pitches=72), ROLES
+    )
     assert notes.start.tolist() == [1, 1, 2]
     assert notes.timing.tolist() == pytest.approx([-0.5, -1 / 120, -0.5])
 
@@ -134,7 +137,9 @@ def test_short_notes_last_one_timestep() -> None:
 
 
 def test_pitches_outside_fold_by_octaves_and_are_counted() -> None:
-    notes = quantise(score_of(Note(0, 480, 12, 80), Note(0, 480, 127, 80), Note(0, 480, 60, 80)), Grid(4, 1, n_pitches=72), ROLES)
+    notes = quantise(
+        score_of(Note(0, 480, 12, 80), Note(0, 480, 127, 80), Note(0, 480, 60, 80)), Grid(4, 1, n_pitches=72), ROLES
+    )
     assert sorted((notes.row + 24).tolist()) == [24, 60, 91]
     assert notes.n_folded == 2
 

@@ -1,8 +1,8 @@
 """Bars that nobody wrote, for an autoencoder that must hold bars nobody showed it.
 
-A small corpus repeats itself: a few hundred songs hold a few thousand different bars. Codes have to carry any bar a user
-brings, so some cells of each batch are moved in pitch and in time, thinned out or laid over one another. None of this
-reaches the game between generator and discriminator, which is about music.
+A small corpus repeats itself: a few hundred songs hold a few thousand different bars. Codes have to carry any bar a
+user brings, so some cells of each batch are moved in pitch and in time, thinned out or laid over one another. None of
+this reaches the game between generator and discriminator, which is about music.
 """
 
 import torch
@@ -15,10 +15,10 @@ class CellAugmentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    share: float = Field(0.5, ge=0, le=1, description="Share of cells that are changed at all.")
-    max_pitch: int = Field(7, ge=0, le=48, description="Largest move in pitch, in rows, up or down.")
-    overlay: float = Field(0.4, ge=0, le=1, description="Share of changed cells that get the notes of another one too.")
-    thin: float = Field(0.4, ge=0, le=1, description="Share of changed cells that lose a third of their rows.")
+    share: float = Field(default=0.5, ge=0, le=1, description="Share of cells that are changed at all.")
+    max_pitch: int = Field(default=7, ge=0, le=48, description="Largest move in pitch, in rows, up or down.")
+    overlay: float = Field(default=0.4, ge=0, le=1, description="Share of changed cells that get another's notes too.")
+    thin: float = Field(default=0.4, ge=0, le=1, description="Share of changed cells that lose a third of their rows.")
 
 
 def augment_cells(cells: Tensor, config: CellAugmentConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -32,7 +32,7 @@ def augment_cells(cells: Tensor, config: CellAugmentConfig, generator: torch.Gen
     Returns:
         Cells of the same shape, and `(cell,)` bool: which ones were changed.
     """
-    n_cells, _, n_timesteps, n_rows = cells.shape
+    n_cells, _, _, n_rows = cells.shape
     chance = torch.rand(3, n_cells, generator=generator)
     changed = (chance[0] < config.share).to(cells.device)
     moved = _move(cells, config.max_pitch, generator)

@@ -49,7 +49,7 @@ def generate_classic(
 
 
 def _z(network: ClassicConfig, seed: int, number: int) -> Tensor:
-    """z of one clip, within the bounds the papers sample from."""
+    """Z of one clip, within the bounds the papers sample from."""
     generator = torch.Generator().manual_seed(seed_of(seed, "z", number))
     return z_from_uniform(network, torch.rand(1, z_size(network), generator=generator))[0]
 

@@ -17,7 +17,9 @@ Span = tuple[int, int]
 
 def _pairs(value: object) -> object:
     """YAML gives lists; strict tuples want tuples."""
-    return tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value) if isinstance(value, list) else value
+    return (
+        tuple(tuple(pair) if isinstance(pair, list) else pair for pair in value) if isinstance(value, list) else value
+    )
 
 
 class TrackConfig(BaseModel):
@@ -26,10 +28,10 @@ class TrackConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(min_length=1, max_length=40, description="Name of the written track.")
-    program: int = Field(0, ge=0, le=127, description="General MIDI program written; the kit for drums.")
-    is_drum: bool = Field(False, description="Percussion, on channel 10.")
+    program: int = Field(default=0, ge=0, le=127, description="General MIDI program written; the kit for drums.")
+    is_drum: bool = Field(default=False, description="Percussion, on channel 10.")
     sources: Annotated[tuple[Span, ...], BeforeValidator(_pairs)] = Field(
-        (), description="Ranges [first, last] of programs that feed this track when files are read."
+        default=(), description="Ranges [first, last] of programs that feed this track when files are read."
     )
 
     @property
@@ -55,15 +57,17 @@ class CellsConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     variant: Literal["cells"] = "cells"
-    code_dim: int = Field(48, ge=2, description="Values in the code of one cell.")
-    n_voices: int = Field(24, ge=1, description="Voices (rhythm times pitch profile) that the decoder adds up per cell.")
-    beat_width: int = Field(128, ge=8, description="Features of a beat in encoder and decoder.")
-    step_width: int = Field(48, ge=8, description="Features of a timestep in encoder and decoder.")
-    cell_depth: int = Field(2, ge=0, description="Residual blocks of encoder and decoder, each.")
-    width: int = Field(512, ge=8, description="Features of a bar in generator and discriminator.")
-    depth: int = Field(3, ge=1, description="Residual blocks of generator and discriminator, each.")
-    z_clip_dim: int = Field(64, ge=1, description="Values of z shared by all bars.")
-    z_bar_dim: int = Field(16, ge=0, description="Values of z of each bar's own.")
+    code_dim: int = Field(default=48, ge=2, description="Values in the code of one cell.")
+    n_voices: int = Field(
+        default=24, ge=1, description="Voices (rhythm times pitch profile) that the decoder adds up per cell."
+    )
+    beat_width: int = Field(default=128, ge=8, description="Features of a beat in encoder and decoder.")
+    step_width: int = Field(default=48, ge=8, description="Features of a timestep in encoder and decoder.")
+    cell_depth: int = Field(default=2, ge=0, description="Residual blocks of encoder and decoder, each.")
+    width: int = Field(default=512, ge=8, description="Features of a bar in generator and discriminator.")
+    depth: int = Field(default=3, ge=1, description="Residual blocks of generator and discriminator, each.")
+    z_clip_dim: int = Field(default=64, ge=1, description="Values of z shared by all bars.")
+    z_bar_dim: int = Field(default=16, ge=0, description="Values of z of each bar's own.")
 
 
 class Config(BaseModel):
@@ -71,15 +75,17 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    beat_resolution: int = Field(4, ge=1, le=48, description="Timesteps per beat; divides 480.")
-    n_bars: int = Field(4, ge=1, le=16, description="Bars of a clip.")
-    metre: Literal["4/4", "3/4", "6/8"] = Field("4/4", description="Metre; spans of other metres are not read.")
-    lowest_pitch: int = Field(24, ge=0, le=127, description="MIDI pitch of the lowest row.")
-    n_pitches: int = Field(72, ge=12, le=128, description="Rows.")
-    drum_map: Literal["gm9", "gm47"] = Field("gm9", description="Nine drum classes, or every key for itself.")
-    tracks: tuple[TrackConfig, ...] = Field(GM5, min_length=1, max_length=16, description="Tracks of the roll, in order.")
+    beat_resolution: int = Field(default=4, ge=1, le=48, description="Timesteps per beat; divides 480.")
+    n_bars: int = Field(default=4, ge=1, le=16, description="Bars of a clip.")
+    metre: Literal["4/4", "3/4", "6/8"] = Field(default="4/4", description="Metre; spans of other metres are not read.")
+    lowest_pitch: int = Field(default=24, ge=0, le=127, description="MIDI pitch of the lowest row.")
+    n_pitches: int = Field(default=72, ge=12, le=128, description="Rows.")
+    drum_map: Literal["gm9", "gm47"] = Field(default="gm9", description="Nine drum classes, or every key for itself.")
+    tracks: tuple[TrackConfig, ...] = Field(
+        default=GM5, min_length=1, max_length=16, description="Tracks of the roll, in order."
+    )
     network: CellsConfig | ClassicConfig = Field(
-        CellsConfig(), discriminator="variant", description="`variant: cells`, or one of the classic models."
+        default=CellsConfig(), discriminator="variant", description="`variant: cells`, or one of the classic models."
     )
 
     @model_validator(mode="after")
@@ -125,8 +131,8 @@ class SourceConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     folder: str = Field(description="Folder (or .wad file) of MIDI files or LPD rolls, searched with its subfolders.")
-    licence: str = Field("unknown", description="Licence of the music, for the provenance card.")
-    origin: str = Field("", description="Where the files come from, for the provenance card.")
+    licence: str = Field(default="unknown", description="Licence of the music, for the provenance card.")
+    origin: str = Field(default="", description="Where the files come from, for the provenance card.")
 
 
 class CorpusConfig(BaseModel):
@@ -135,19 +141,19 @@ class CorpusConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: Annotated[tuple[SourceConfig, ...], BeforeValidator(_pairs)] = Field(
-        (), description="Places that songs come from, each with its licence."
+        default=(), description="Places that songs come from, each with its licence."
     )
-    folder: str | None = Field(None, description="Short form for one source.")
-    licence: str = Field("unknown", description="Licence of the music in `folder`.")
-    origin: str = Field("", description="Where the files of `folder` come from.")
-    valid_fraction: float = Field(0.1, ge=0, lt=1, description="Share of songs held out to choose among models.")
-    test_fraction: float = Field(0.0, ge=0, lt=1, description="Share of songs held out to report figures.")
-    stride_bars: int = Field(1, ge=1, description="A clip starts every so many bars.")
-    min_drum_onsets: int = Field(4, ge=0, description="Fewest drum hits in a clip, if the roll has drums.")
-    min_bass_onsets: int = Field(2, ge=0, description="Fewest notes in a track called bass, if there is one.")
-    min_tracks: int = Field(3, ge=1, description="Fewest tracks with a note in a clip.")
-    transpose: bool = Field(True, description="Move each clip's pitched tracks by -5 to 6 semitones while training.")
-    max_refused: float = Field(0.5, gt=0, le=1, description="Stop when a larger share of the files is refused.")
+    folder: str | None = Field(default=None, description="Short form for one source.")
+    licence: str = Field(default="unknown", description="Licence of the music in `folder`.")
+    origin: str = Field(default="", description="Where the files of `folder` come from.")
+    valid_fraction: float = Field(default=0.1, ge=0, lt=1, description="Share of songs held out to choose by.")
+    test_fraction: float = Field(default=0.0, ge=0, lt=1, description="Share of songs held out to report figures.")
+    stride_bars: int = Field(default=1, ge=1, description="A clip starts every so many bars.")
+    min_drum_onsets: int = Field(default=4, ge=0, description="Fewest drum hits in a clip, if the roll has drums.")
+    min_bass_onsets: int = Field(default=2, ge=0, description="Fewest notes in a track called bass, if there is one.")
+    min_tracks: int = Field(default=3, ge=1, description="Fewest tracks with a note in a clip.")
+    transpose: bool = Field(default=True, description="Move pitched tracks by -5 to 6 semitones while training.")
+    max_refused: float = Field(default=0.5, gt=0, le=1, description="Stop when a larger share of the files is refused.")
 
     @model_validator(mode="after")
     def _check(self) -> "CorpusConfig":

@@ -1,9 +1,9 @@
 """Songs → cached notes on the grid → batches of clips.
 
 `prepare` reads every song once and keeps its notes as columns of whole timesteps, a few bytes a note, so a corpus of a
-hundred thousand songs still fits a laptop. `open_dataset` maps them into memory and draws clips into rolls on the way into
-a batch, transposed anew each time. Clips are windows of `n_bars` bars at any bar line of a span of one metre; songs, not
-clips, are split into train, valid and test.
+hundred thousand songs still fits a laptop. `open_dataset` maps them into memory and draws clips into rolls on the way
+into a batch, transposed anew each time. Clips are windows of `n_bars` bars at any bar line of a span of one metre;
+songs, not clips, are split into train, valid and test.
 """
 
 import json
@@ -18,15 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from audiogan.corpus.arrays import map_array
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.index import Entry, Index, scan_all
 from audiogan.errors import CorpusError
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
-from audiogan.representation.pianoroll import RollNotes, cut
+from audiogan.representation.pianoroll import COLUMNS, RollNotes, cut
 
-COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
-DTYPES = (np.int16, np.int32, np.int32, np.int16, np.uint8, np.float32)
 MAX_TRANSPOSE = (-5, 6)
 Progress = Callable[[int, int], None]
 
@@ -73,7 +72,7 @@ class Summary:
         return asdict(self)
 
 
-# --------------------------------------------------------------------------------------------------------------- prepare
+# ---- prepare
 
 
 def prepare(
@@ -103,9 +102,8 @@ def prepare(
     read = read_parts(entries, config.grid, config.roles, jobs=jobs)
     stretches, columns = _collect(entries, read)
     index.write(cache / "index.jsonl")
-    for name, dtype in zip(COLUMNS, DTYPES, strict=True):
-        joined = np.concatenate([getattr(notes, name) for notes in columns] or [np.zeros(0)]).astype(dtype)
-        np.save(cache / f"{name}.npy", joined, allow_pickle=False)
+    for place, name in enumerate(COLUMNS):
+        np.save(cache / f"{name}.npy", np.concatenate([part.columns[place] for part in columns]), allow_pickle=False)
     write_whole(cache / "stretches.json", json.dumps([asdict(stretch) for stretch in stretches]).encode())
     n_clips = {split: len(open_dataset(cache, config, corpus, split)) for split in ("train", "valid", "test")}
     if n_clips["train"] == 0:
@@ -173,7 +171,7 @@ def _summary(index: Index, stretches: list[Stretch], columns: list[RollNotes], n
     )
 
 
-# --------------------------------------------------------------------------------------------------------------- dataset
+# ---- dataset
 
 
 class Clips(Dataset[dict[str, Tensor]]):
@@ -189,7 +187,7 @@ class Clips(Dataset[dict[str, Tensor]]):
     def __init__(self, cache: Path, config: Config, corpus: CorpusConfig, split: str) -> None:
         stored = json.loads((cache / "stretches.json").read_text(encoding="utf-8"))
         self.stretches = [Stretch(**values) for values in stored if values["split"] == split]
-        self.columns = {name: np.load(cache / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in COLUMNS}
+        self.columns = {name: map_array(cache / f"{name}.npy") for name in COLUMNS}
         self.config = config
         self.transpose = corpus.transpose and split == "train"
         self._longest = [self._longest_note(stretch) for stretch in self.stretches]
@@ -206,7 +204,7 @@ class Clips(Dataset[dict[str, Tensor]]):
 
     def _notes(self, stretch: Stretch) -> RollNotes:
         rows = slice(stretch.first, stretch.last)
-        return RollNotes(*(self.columns[name][rows] for name in COLUMNS))
+        return RollNotes.from_columns(self.columns[name][rows] for name in COLUMNS)
 
     def _longest_note(self, stretch: Stretch) -> int:
         notes = self._notes(stretch)
@@ -238,7 +236,9 @@ class Clips(Dataset[dict[str, Tensor]]):
         low = np.searchsorted(start, first - self._longest[number])
         high = np.searchsorted(start, last)
         rows = slice(stretch.first + int(low), stretch.first + int(high))
-        return cut(RollNotes(*(np.asarray(self.columns[name][rows]) for name in COLUMNS)), int(first), int(last))
+        return cut(
+            RollNotes.from_columns(np.asarray(self.columns[name][rows]) for name in COLUMNS), int(first), int(last)
+        )
 
     def song_of(self, index: int) -> int:
         """Return the number of the song that a clip comes from."""
@@ -256,8 +256,9 @@ class Clips(Dataset[dict[str, Tensor]]):
             seeds: One number per clip; decides its transposition.
 
         Returns:
-            `roll`: `(batch, plane, track, bar, timestep, pitch)` uint8, planes onset and sustain; `velocity` and `timing`:
-            `(batch, track, bar, timestep)` float32, of the loudest note that starts there, in [0, 1] and [-0.5, 0.5).
+            `roll`: `(batch, plane, track, bar, timestep, pitch)` uint8, planes onset and sustain; `velocity` and
+            `timing`: `(batch, track, bar, timestep)` float32, of the loudest note that starts there, in [0, 1] and
+                [-0.5, 0.5).
         """
         grid, n_roles = self.config.grid, len(self.config.roles)
         n_steps = grid.n_bars * grid.n_timesteps
@@ -289,8 +290,8 @@ class Clips(Dataset[dict[str, Tensor]]):
         low = max(MAX_TRANSPOSE[0], -int(rows.min()))
         high = min(MAX_TRANSPOSE[1], self.config.n_pitches - 1 - int(rows.max()))
         by = np.random.default_rng(seed).integers(low, high + 1)
-        row = np.where(drums, notes.row, notes.row + by).astype(np.int16)
-        return RollNotes(notes.role, notes.start, notes.end, row, notes.velocity, notes.timing)
+        row = np.where(drums, notes.row, notes.row + by)
+        return RollNotes.from_columns((notes.role, notes.start, notes.end, row, notes.velocity, notes.timing))
 
 
 def _draw_into(roll: NDArray[np.uint8], notes: RollNotes) -> None:
@@ -305,4 +306,3 @@ def _draw_into(roll: NDArray[np.uint8], notes: RollNotes) -> None:
 def open_dataset(cache: Path, config: Config, corpus: CorpusConfig, split: str) -> Clips:
     """Open one split of a prepared corpus."""
     return Clips(cache, config, corpus, split)
-

@@ -27,7 +27,7 @@ def bar_ticks(score: Score, config: Config) -> int:
     if len(spans) != 1 or spans[0][0] > 0 or spans[0][1] < score.n_ticks:
         found = ", ".join(f"{metre.numerator}/{metre.denominator}" for metre in score.metres) or "4/4"
         raise UnsupportedError(
-            f"the clip is in {found}; expected {config.metre} from its first to its last bar, which this model was trained on"
+            f"the clip is in {found}; expected {config.metre} from its first to its last bar, as this model was trained"
         )
     return score.resolution * 4 * grid.numerator // grid.denominator
 
@@ -70,11 +70,11 @@ def with_new(score: Score, new: RollNotes, config: Config) -> Score:
         if not len(made.notes):
             continue
         notes = _at_resolution(made.notes, written.resolution, score.resolution)
-        if owner[role] is None:
+        number = owner[role]
+        if number is None:
             tracks.append(replace(made, notes=notes))
         else:
-            mine = tracks[owner[role]]
-            tracks[owner[role]] = replace(mine, notes=_merged(mine.notes, notes))
+            tracks[number] = replace(tracks[number], notes=_merged(tracks[number].notes, notes))
     metres = score.metres or (Metre(0, config.grid.numerator, config.grid.denominator),)
     return replace(score, tracks=tuple(tracks), metres=metres)
 

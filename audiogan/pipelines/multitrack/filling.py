@@ -1,7 +1,8 @@
 """Fill hidden cells of a piece of any length with a generator of fixed length.
 
-A window of the model's bars slides over the piece by half its length. What lies in the window, given or filled before, is
-known; the rest is made to fit it. So new bars always answer the bars before them, and no silent bar is put between windows.
+A window of the model's bars slides over the piece by half its length. What lies in the window, given or filled
+before, is known; the rest is made to fit it. So new bars always answer the bars before them, and no silent bar is put
+between windows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,9 @@ from torch import Tensor, nn
 
 from audiogan.adversarial.game import seed_of
 from audiogan.pipelines.multitrack.config import Config
-from audiogan.representation.pianoroll import RollNotes, cut, draw, trace
+from audiogan.pipelines.multitrack.networks import Generator
+from audiogan.representation.pianoroll import RollNotes, cut, draw, join, trace
 
-COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
 CHUNK = 8
 """Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""
 
@@ -39,23 +40,16 @@ class Sketch:
         return self.hidden.shape[1]
 
 
-def join(parts: Sequence[RollNotes]) -> RollNotes:
-    """Put notes together, sorted by start."""
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in COLUMNS]
-    order = np.lexsort((columns[3], columns[0], columns[1]))
-    return RollNotes(*(column[order] for column in columns))
-
-
 def shift(notes: RollNotes, steps: int) -> RollNotes:
     """Move notes by timesteps."""
-    by = np.int32(steps)
-    return RollNotes(notes.role, notes.start + by, notes.end + by, notes.row, notes.velocity, notes.timing)
+    role, start, end, *rest = notes.columns
+    return RollNotes.from_columns((role, start + steps, end + steps, *rest))
 
 
-def z_for(config_z_dim: int, seed: int, stream: str, number: int, *more: object) -> Tensor:
+def z_for(z_dim: int, seed: int, stream: str, number: int, *more: object) -> Tensor:
     """Draw z of one clip, `(z,)`; a pure function of its arguments."""
     generator = torch.Generator().manual_seed(seed_of(seed, stream, number, *more))
-    return torch.randn(config_z_dim, generator=generator)
+    return torch.randn(z_dim, generator=generator)
 
 
 def rolls_of(notes: Sequence[RollNotes], config: Config) -> Tensor:
@@ -83,7 +77,7 @@ def encode_clips(modules: Mapping[str, nn.Module], rolls: Tensor) -> Tensor:
 
 
 def decode_clips(modules: Mapping[str, nn.Module], codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Decode codes to logits `(batch, 2, track, bar, timestep, pitch)`, velocity and timing `(batch, track, bar, timestep)`."""
+    """Decode codes to logits, velocity and timing; shapes as in `networks.Decoder`."""
     device = next(modules["decoder"].parameters()).device
     parts = []
     for run in in_chunks(len(codes)):
@@ -146,8 +140,7 @@ def fill(
         for number, notes in enumerate(fresh):
             made[number].append(notes)
             open_cells[number][:, inside] = False
-    nothing = RollNotes(*(np.zeros(0, dtype=kind) for kind in ("i2", "i4", "i4", "i2", "u1", "f4")))
-    return [join([nothing, *parts]) for parts in made]
+    return [join([RollNotes.none(), *parts]) for parts in made]
 
 
 def _window_starts(n_bars: int, length: int) -> list[int]:
@@ -180,6 +173,7 @@ def _fill_window(
     known = encode_clips(modules, rolls_of(known_notes, config))
     mask = torch.from_numpy(~hidden).to(torch.float32)
     generator = modules["generator"]
+    assert isinstance(generator, Generator)
     z = torch.stack([z_for(generator.z_dim, seed, "z", first, *own) for own in seeds]) * min(temperature, 1.0)
     codes = generate_codes(modules, z, known, mask)
     if temperature > 1.0:
@@ -204,6 +198,5 @@ def _up_to_known(notes: RollNotes, sketch: Sketch, n_timesteps: int) -> RollNote
     for bar in reversed(range(hidden.shape[1] - 1)):
         ends[:, bar] = np.where(hidden[:, bar + 1], ends[:, bar + 1], bar + 1)
     last = ends[notes.role, notes.start // n_timesteps] * n_timesteps
-    end = np.minimum(notes.end, last).astype(np.int32)
-    return RollNotes(notes.role, notes.start, end, notes.row, notes.velocity, notes.timing)
-
+    role, start, end, *rest = notes.columns
+    return RollNotes.from_columns((role, start, np.minimum(end, last), *rest))

@@ -2,9 +2,10 @@
 
 Over the first share of the budget encoder and decoder move, so that codes hold what a cell plays. From then on they
 stand still, and generator and discriminator play for the codes of hidden cells: relativistic pairs with R1 and R2
-(arXiv 2501.05441), where the real and the fake clip of a pair share mask and known cells, so that D judges the filling and
-not the difference between songs. Over the last share D judges codes of what would be written: the fake is decoded, made
-binary with a straight-through gradient (arXiv 1308.3432) and encoded again. The classic networks bring their own game.
+(arXiv 2501.05441), where the real and the fake clip of a pair share mask and known cells, so that D judges the
+filling and not the difference between songs. Over the last share D judges codes of what would be written: the fake is
+decoded, made binary with a straight-through gradient (arXiv 1308.3432) and encoded again. The classic networks bring
+their own game.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
 from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
 from audiogan.pipelines.multitrack.masking import MaskConfig, draw_masks
+from audiogan.pipelines.multitrack.networks import Decoder, Encoder, Generator
 
 ONSET, SUSTAIN = 0, 1
 EXPRESSION_WEIGHT = 20.0
@@ -33,21 +35,25 @@ class GameConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    autoencoder_share: float = Field(0.5, gt=0, lt=1, description="Share of the budget spent on encoder and decoder.")
-    written_from: Share = Field(1.0, description="Share from which D judges what would be written; 1 for never.")
-    neuron_slope: Schedule = Field(
-        Schedule(start=1.0), description="Slope of the straight-through gradient over the generator's span."
+    autoencoder_share: float = Field(
+        default=0.5, gt=0, lt=1, description="Share of the budget for encoder and decoder."
     )
-    stochastic: bool = Field(False, description="Draw the written cells by their probability while D judges them.")
-    code_noise: float = Field(0.15, ge=0, description="Standard deviation added to codes, so that near codes sound alike.")
-    onset_weight: float = Field(4.0, gt=0, description="Weight of a missed onset against one too many.")
-    sustain_weight: float = Field(0.15, ge=0, description="Weight of the sustain plane; it has many more cells.")
-    cells: CellAugmentConfig = Field(CellAugmentConfig(), description="Changed cells for encoder and decoder.")
-    objective: Objective = Field("rpgan", description="Loss of generator and discriminator.")
-    gamma: Schedule = Field(Schedule(start=1.0), description="Weight of R1 and of R2.")
-    penalty_interval: int = Field(1, ge=1, description="Steps between penalties; the weight is multiplied to match.")
-    masks: MaskConfig = Field(MaskConfig(), description="How often each job is practised.")
-    classic: ClassicGameConfig = Field(ClassicGameConfig(), description="Game of the classic networks.")
+    written_from: Share = Field(default=1.0, description="Share from which D judges what is written; 1 for never.")
+    neuron_slope: Schedule = Field(
+        default=Schedule(start=1.0), description="Slope of the straight-through gradient over the generator's span."
+    )
+    stochastic: bool = Field(default=False, description="Draw written cells by their probability.")
+    code_noise: float = Field(
+        default=0.15, ge=0, description="Standard deviation added to codes, so that near codes sound alike."
+    )
+    onset_weight: float = Field(default=4.0, gt=0, description="Weight of a missed onset against one too many.")
+    sustain_weight: float = Field(default=0.15, ge=0, description="Weight of the sustain plane, which has more cells.")
+    cells: CellAugmentConfig = Field(default=CellAugmentConfig(), description="Changed cells for encoder and decoder.")
+    objective: Objective = Field(default="rpgan", description="Loss of generator and discriminator.")
+    gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2.")
+    penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
+    masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
+    classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
 
 
 class OptimizersConfig(BaseModel):
@@ -56,32 +62,38 @@ class OptimizersConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     autoencoder: OptimizerConfig = Field(
-        OptimizerConfig(lr=Schedule(start=2e-3, end=1e-4, shape="cosine", warm_up=0.02), betas=(0.9, 0.99)),
+        default=OptimizerConfig(lr=Schedule(start=2e-3, end=1e-4, shape="cosine", warm_up=0.02), betas=(0.9, 0.99)),
         description="Encoder and decoder.",
     )
     generator: OptimizerConfig = Field(
-        OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)), description="Generator."
+        default=OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)),
+        description="Of G.",
     )
     discriminator: OptimizerConfig = Field(
-        OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)), description="Discriminator."
+        default=OptimizerConfig(lr=Schedule(start=3e-4, end=3e-5, shape="cosine", warm_up=0.02)),
+        description="Of D.",
     )
 
 
 class _Terms:
     """The loss terms of all three players."""
 
-    def __init__(self, modules: Mapping[str, nn.Module], config: Config, game: GameConfig) -> None:
-        self.modules = modules
-        self.config = config
+    def __init__(self, modules: Mapping[str, nn.Module], game: GameConfig) -> None:
+        encoder, decoder, generator = (modules[name] for name in ("encoder", "decoder", "generator"))
+        assert isinstance(encoder, Encoder)
+        assert isinstance(decoder, Decoder)
+        assert isinstance(generator, Generator)
+        self.encoder, self.decoder, self.generate = encoder, decoder, generator
+        self.judge = modules["discriminator"]
         self.game = game
 
     # ---- autoencoder
 
     def autoencoder(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """How badly codes hold clips, per cell: missed and false onsets and sustains, velocity, timing."""
-        targets, plain = self.changed(self.modules["encoder"].layout.split(batch["roll"]), moment)
-        codes = self.noisy(self.modules["encoder"].of_kinds(targets), moment, "code-noise")
-        logits, velocity, timing = self.modules["decoder"].by_kind(codes)
+        targets, plain = self.changed(self.encoder.layout.split(batch["roll"]), moment)
+        codes = self.noisy(self.encoder.of_kinds(targets), moment, "code-noise")
+        logits, velocity, timing = self.decoder.by_kind(codes)
         n_cells = codes.shape[0] * codes.shape[1] * codes.shape[2]
         terms = {}
         weight = torch.tensor(self.game.onset_weight, device=codes.device)
@@ -105,7 +117,7 @@ class _Terms:
             flat, moved = augment_cells(cells.flatten(0, 2), self.game.cells, generator)
             made[kind] = flat.view(cells.shape).permute(0, 3, 1, 2, 4, 5).to(torch.float32)
             plain[kind] = 1.0 - moved.view(cells.shape[:3]).to(torch.float32)
-        return made, self.modules["encoder"].layout.join(list(plain.values()), axis=1)
+        return made, self.encoder.layout.join(list(plain.values()), axis=1)
 
     # ---- generator against discriminator
 
@@ -116,13 +128,12 @@ class _Terms:
     def pair(self, batch: Batch, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """Return real codes, fake codes that share their known cells, and the mask, `(batch, track, bar)`."""
         with torch.no_grad():
-            real = self.noisy(self.modules["encoder"](batch["roll"]), moment, "code-noise")
+            real = self.noisy(self.encoder(batch["roll"]), moment, "code-noise")
         n_clips, n_tracks, n_bars, _ = real.shape
         masks = draw_masks(n_clips * moment.world, n_tracks, n_bars, self.game.masks, moment.generator("mask"))
         mask = masks[moment.rank :: moment.world].to(real.device)
-        generator = self.modules["generator"]
-        z = moment.normal("z", n_clips, generator.z_dim).to(real.device)
-        fake = generator(z, real, mask)
+        z = moment.normal("z", n_clips, self.generate.z_dim).to(real.device)
+        fake = self.generate(z, real, mask)
         if moment.share >= self.game.written_from:
             fake = self.written(fake, moment)
         fake = self.noisy(fake, moment, "fake-noise")
@@ -130,7 +141,7 @@ class _Terms:
 
     def written(self, codes: Tensor, moment: Moment) -> Tensor:
         """Codes of the binary roll that `codes` would be written as; the gradient passes straight through."""
-        logits, _, _ = self.modules["decoder"].by_kind(codes)
+        logits, _, _ = self.decoder.by_kind(codes)
         slope = self.game.neuron_slope.at(moment.span_share)
         cells = {}
         for kind, part in logits.items():
@@ -141,7 +152,7 @@ class _Terms:
         if "drums" in cells:
             onset = cells["drums"][:, :1]
             cells["drums"] = torch.cat([onset, torch.zeros_like(onset)], dim=1)
-        return self.modules["encoder"].of_kinds(cells)
+        return self.encoder.of_kinds(cells)
 
     def discriminator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """D's loss and its gradient penalties."""
@@ -151,7 +162,7 @@ class _Terms:
         gamma = self.game.penalty_interval * self.game.gamma.at(moment.span_share) * due
 
         def judge(codes: Tensor) -> Tensor:
-            return self.modules["discriminator"](codes, mask)
+            return self.judge(codes, mask)
 
         real_logits, fake_logits, terms = r1_r2(judge, judge, real, fake, gamma, gamma)
         terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
@@ -162,8 +173,8 @@ class _Terms:
         """G's loss."""
         real, fake, mask = self.pair(batch, moment)
         with torch.no_grad():
-            real_logits = self.modules["discriminator"](real, mask)
-        fake_logits = self.modules["discriminator"](fake, mask)
+            real_logits = self.judge(real, mask)
+        fake_logits = self.judge(fake, mask)
         return {"adversarial": generator_loss(self.game.objective, real_logits, fake_logits)}
 
 
@@ -172,9 +183,7 @@ def _surprise(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> T
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="sum")
 
 
-def phases(
-    modules: Mapping[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig
-) -> Game:
+def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig) -> Game:
     """State who moves when.
 
     Args:
@@ -185,14 +194,14 @@ def phases(
     """
     if not isinstance(config.network, CellsConfig):
         return classic_game(modules, config.network, game.classic)
-    terms = _Terms(modules, config, game)
+    terms = _Terms(modules, game)
     begin = game.autoencoder_share
     return Game(
         phases=(
+            Phase("autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin)),
             Phase(
-                "autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin)
+                "discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)
             ),
-            Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
             Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
         ),
         averaged={"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin},

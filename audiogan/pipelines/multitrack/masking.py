@@ -14,10 +14,10 @@ class MaskConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    everything: float = Field(0.4, ge=0, description="All cells hidden.")
-    tracks: float = Field(0.2, ge=0, description="Whole tracks hidden, at least one given.")
-    bars: float = Field(0.2, ge=0, description="Later bars hidden, or as often earlier ones.")
-    block: float = Field(0.2, ge=0, description="A run of bars hidden in some tracks.")
+    everything: float = Field(default=0.4, ge=0, description="All cells hidden.")
+    tracks: float = Field(default=0.2, ge=0, description="Whole tracks hidden, at least one given.")
+    bars: float = Field(default=0.2, ge=0, description="Later bars hidden, or as often earlier ones.")
+    block: float = Field(default=0.2, ge=0, description="A run of bars hidden in some tracks.")
 
 
 def draw_masks(n_clips: int, n_tracks: int, n_bars: int, config: MaskConfig, generator: torch.Generator) -> Tensor:

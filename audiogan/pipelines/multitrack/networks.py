@@ -1,10 +1,10 @@
 """The networks behind every verb: cells to codes, codes to cells, and a generator over codes.
 
-A clip is a grid of cells, one bar of one track each. The **encoder** gives a cell a code, the **decoder** writes the cell
-a code stands for, and the **generator** fills in the codes of hidden cells from z and the codes of known ones: new clips
-(all hidden), continuations (later bars hidden), accompaniments (tracks hidden) and refills (any block) are one task with
-different masks. Adversarial learning on the codes of an autoencoder follows ARAE (arXiv 1706.04223); the two views of a
-cell, rhythm first and pitch first, are MuseGAN's private streams (arXiv 1709.06298); residual blocks without
+A clip is a grid of cells, one bar of one track each. The **encoder** gives a cell a code, the **decoder** writes the
+cell a code stands for, and the **generator** fills in the codes of hidden cells from z and the codes of known ones: new
+clips (all hidden), continuations (later bars hidden), accompaniments (tracks hidden) and refills (any block) are one
+task with different masks. Adversarial learning on the codes of an autoencoder follows ARAE (arXiv 1706.04223); the two
+views of a cell, rhythm first and pitch first, are MuseGAN's private streams (arXiv 1709.06298); residual blocks without
 normalisation that begin as the identity follow R3GAN (arXiv 2501.05441). Codes lie on a sphere (root mean square 1 per
 cell), so they are bounded without a prior term. The classic networks live in `classic`.
 """
@@ -50,10 +50,11 @@ class Residual(nn.Module):
         _silent(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Change `(..., width)`."""
         return x + self.second(activate(self.first(activate(x))))
 
 
-# ------------------------------------------------------------------------------------------------------- cells and codes
+# ---- cells and codes
 
 
 class CellEncoder(nn.Module):
@@ -73,7 +74,7 @@ class CellEncoder(nn.Module):
         self.out = nn.Linear(width, config.code_dim)
 
     def forward(self, cells: Tensor) -> Tensor:
-        """Encode `(batch, 2, track, bar, timestep, row)` of 0 and 1 to `(batch, track, bar, code)`, not yet on the sphere."""
+        """Encode cells `(batch, 2, track, bar, timestep, row)` to `(batch, track, bar, code)` of any length."""
         _, _, _, _, n_timesteps, n_rows = cells.shape
         by_step = cells.permute(0, 2, 3, 4, 1, 5).flatten(-2)  # (batch, track, bar, timestep, 2 row)
         beats = activate(self.step(by_step)).unflatten(3, (-1, self.beat_resolution)).flatten(-2)
@@ -95,6 +96,7 @@ class StepMix(nn.Module):
         _silent(self.second)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Change `(cell, timestep, width)`."""
         y = self.second(activate(self.first(activate(x.transpose(-1, -2)))))
         return x + y.transpose(-1, -2)
 
@@ -112,7 +114,9 @@ class CellDecoder(nn.Module):
         self.track = nn.Parameter(torch.randn(n_tracks, 1, width))
         self.blocks = nn.ModuleList(Residual(width, width // 2) for _ in range(config.cell_depth))
         self.profile = nn.Sequential(
-            nn.Linear(width, config.beat_width), nn.LeakyReLU(LEAK), nn.Linear(config.beat_width, config.n_voices * n_rows)
+            nn.Linear(width, config.beat_width),
+            nn.LeakyReLU(LEAK),
+            nn.Linear(config.beat_width, config.n_voices * n_rows),
         )
         self.beat = nn.Linear(config.beat_width, beat_resolution * config.step_width)
         self.steps = StepMix(config.step_width)
@@ -127,8 +131,8 @@ class CellDecoder(nn.Module):
         """Decode `(batch, track, bar, code)`.
 
         Returns:
-            Logits `(batch, 2, track, bar, timestep, row)` of onset and sustain, and `(batch, track, bar, timestep, 2)`, from
-            which velocity and timing are made.
+            Logits `(batch, 2, track, bar, timestep, row)` of onset and sustain, and `(batch, track, bar, timestep,
+            2)`, from which velocity and timing are made.
         """
         x = self.enter(codes) + self.track
         for block in self.blocks:
@@ -137,7 +141,9 @@ class CellDecoder(nn.Module):
         profiles = self.profile(x).unflatten(-1, (self.n_voices, self.n_rows))
         beats = x.unflatten(-1, (self.n_beats, -1))
         steps = self.beat(beats).unflatten(-1, (-1, self.steps.first.in_channels)).flatten(3, 4)
-        steps = activate(self.steps(steps.flatten(0, 2))).unflatten(0, x.shape[:3])  # (batch, track, bar, timestep, width)
+        steps = activate(self.steps(steps.flatten(0, 2))).unflatten(
+            0, x.shape[:3]
+        )  # (batch, track, bar, timestep, width)
         rhythms = self.rhythm(steps).unflatten(-1, (2, self.n_voices)).transpose(3, 4)
         by_step = self.step(steps).unflatten(-1, (2, self.n_rows)).transpose(3, 4)
         logits = rhythms @ profiles.unsqueeze(3) + by_step + self.bias  # (batch, track, bar, 2, timestep, row)
@@ -179,6 +185,8 @@ class Layout(nn.Module):
 class Encoder(nn.Module):
     """Roll → codes."""
 
+    layout: "Layout"
+
     def __init__(self, config: Config, network: CellsConfig) -> None:
         super().__init__()
         self.layout = layout = Layout(config)
@@ -201,6 +209,8 @@ class Encoder(nn.Module):
 
 class Decoder(nn.Module):
     """Codes → logits of the roll, velocity and timing."""
+
+    layout: "Layout"
 
     def __init__(self, config: Config, network: CellsConfig) -> None:
         super().__init__()
@@ -232,7 +242,11 @@ class Decoder(nn.Module):
         return {kind: logits for kind, (logits, _) in decoded.items()}, velocity, timing
 
     def forward(self, codes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Decode `(batch, track, bar, code)` to logits `(batch, 2, track, bar, timestep, pitch)`, velocity and timing."""
+        """Decode codes `(batch, track, bar, code)`.
+
+        Returns:
+            Logits `(batch, 2, track, bar, timestep, pitch)`; velocity and timing as `by_kind` gives them.
+        """
         parts, velocity, timing = self.by_kind(codes)
         full = []
         for kind, logits in parts.items():
@@ -246,7 +260,7 @@ class Decoder(nn.Module):
         return self.layout.join(full, axis=2), velocity, timing
 
 
-# ---------------------------------------------------------------------------------------------------- game over the codes
+# ---- game over the codes
 
 
 class BarMix(nn.Module):
@@ -258,12 +272,13 @@ class BarMix(nn.Module):
         self.together = Residual(n_bars * width, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Change `(batch, bar, width)`."""
         x = self.alone(x)
         return self.together(x.flatten(1)).view_as(x)
 
 
 def by_bar(codes: Tensor, mask: Tensor) -> Tensor:
-    """Lay codes `(batch, track, bar, code)` and mask `(batch, track, bar)` out as `(batch, bar, track * (code + 1))`."""
+    """Lay codes and mask `(batch, track, bar)` out as `(batch, bar, track * (code + 1))`."""
     return torch.cat([codes, mask.unsqueeze(-1)], dim=-1).transpose(1, 2).flatten(2)
 
 
@@ -326,7 +341,7 @@ class Discriminator(nn.Module):
 
 
 def build(config: Config) -> dict[str, nn.Module]:
-    """Build the networks of a recipe by name: encoder, decoder, generator, discriminator (or the classic ones)."""
+    """Build the networks of a recipe: encoder, decoder, generator and discriminator, or the classic ones."""
     network = config.network
     if not isinstance(network, CellsConfig):
         return build_classic(network)

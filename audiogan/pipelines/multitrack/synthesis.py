@@ -2,8 +2,8 @@
 
 Every verb but the last two is one task, filling hidden cells (`filling`), in a piece that stays the user's own
 (`editing`). `vary` and `interpolate` move between codes. A code says most of a clip but not all; what it leaves out is
-found by decoding it, kept as a correction of the logits and faded out on the way, so that the ends of the way are the clips
-themselves (the idea of high-fidelity GAN inversion, arXiv 2109.06590). Draws depend on the seed and the number of
+found by decoding it, kept as a correction of the logits and faded out on the way, so that the ends of the way are the
+clips themselves (the idea of high-fidelity GAN inversion, arXiv 2109.06590). Draws depend on the seed and the number of
 the clip alone, never on how many are made.
 """
 
@@ -31,7 +31,7 @@ from audiogan.pipelines.multitrack.filling import (
     notes_of,
     z_for,
 )
-from audiogan.pipelines.multitrack.networks import on_sphere
+from audiogan.pipelines.multitrack.networks import Generator, on_sphere
 from audiogan.representation.pianoroll import RollNotes, cut, draw, to_score
 
 DEFAULT_QPM = 120.0
@@ -53,7 +53,8 @@ def generate(
 ) -> list[Score]:
     """Make new clips.
 
-    A clip in which fewer than three tracks sound (or than were asked for), or that equals an earlier one, is drawn again.
+    A clip in which fewer than three tracks sound (or than were asked for), or that equals an earlier one, is drawn
+    again.
 
     Args:
         model: Trained networks.
@@ -78,7 +79,7 @@ def generate(
     n_bars = bars or config.n_bars
     hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
     hidden[wanted] = True
-    sketch = Sketch(_no_notes(), hidden)
+    sketch = Sketch(RollNotes.none(), hidden)
     clips: list[RollNotes | None] = [None] * count
     seen: set[bytes] = set()
     for attempt in range(MAX_DRAWS):
@@ -86,9 +87,7 @@ def generate(
         if not missing:
             break
         seeds = [(number, attempt) for number in missing]
-        drawn = fill(
-            model.modules, config, [sketch] * len(missing), seeds=seeds, seed=seed, temperature=temperature
-        )
+        drawn = fill(model.modules, config, [sketch] * len(missing), seeds=seeds, seed=seed, temperature=temperature)
         for number, notes in zip(missing, drawn, strict=True):
             fingerprint = b"".join(getattr(notes, name).tobytes() for name in ("role", "start", "row"))
             enough = len(set(notes.role.tolist())) >= min(3, len(wanted))
@@ -183,7 +182,7 @@ def _filled(model: Model, score: Score, hidden: np.ndarray, count: int, seed: in
     return [with_new(known, notes, config) for notes in made]
 
 
-# ------------------------------------------------------------------------------------------------- between codes
+# ---- between codes
 
 
 class _Ways:
@@ -262,11 +261,12 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
     n_bars = count_bars(score, config)
     way = _Ways(model, score, n_bars)
     nothing = torch.zeros(way.codes.shape[:3])
+    generator = model.modules["generator"]
+    assert isinstance(generator, Generator)
     qpm = score.tempos[0].qpm if score.tempos else DEFAULT_QPM
     made = []
     for number in range(count):
-        z_dim = model.modules["generator"].z_dim
-        z = torch.stack([z_for(int(z_dim), seed, "vary", number, window) for window in range(len(way.codes))])
+        z = torch.stack([z_for(generator.z_dim, seed, "vary", number, window) for window in range(len(way.codes))])
         free = generate_codes(model.modules, z, way.codes, nothing)
         codes = on_sphere((1 - strength) * way.codes + strength * free)
         notes = _decoded(model, codes, [(way, 1 - strength)], n_bars)
@@ -288,10 +288,10 @@ def _decoded(model: Model, codes: Tensor, corrections: Sequence[tuple[_Ways, flo
     return cut(notes, 0, n_bars * config.grid.n_timesteps)
 
 
-# ------------------------------------------------------------------------------------------------------------ the rest
+# ---- the rest
 
 
-def transfer(model: Model, source: object, target: object) -> list[Score]:
+def transfer(*_: object) -> list[Score]:
     """Refuse: a pianoroll has no timbre.
 
     Raises:
@@ -307,10 +307,8 @@ def write(score: Score, path: Path, *, text: str | None = None) -> None:
 
 def _cells(model: Model) -> Config:
     if not isinstance(model.config.network, CellsConfig):
-        raise UnsupportedError(
-            f"{model.name or 'the model'} is a classic {model.config.network.variant} network, which makes new clips only; "
-            "expected a model of variant cells"
-        )
+        name, variant = model.name or "the model", model.config.network.variant
+        raise UnsupportedError(f"{name} is a classic {variant} network, which makes new clips only; expected cells")
     return model.config
 
 
@@ -338,7 +336,3 @@ def _check_numbers(
         raise UsageError(f"tempo {tempo:g}; expected 10 to 1000 quarter notes per minute")
     if not 0 <= temperature <= 2:
         raise UsageError(f"temperature {temperature:g}; expected 0 to 2")
-
-
-def _no_notes() -> RollNotes:
-    return RollNotes(*(np.zeros(0, dtype=kind) for kind in ("i2", "i4", "i4", "i2", "u1", "f4")))

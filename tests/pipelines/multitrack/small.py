@@ -35,7 +35,12 @@ def song(n_bars: int = 6, seed: int = 0, resolution: int = 96, metre: tuple[int,
     rng = np.random.default_rng(seed)
     bar = resolution * 4 * metre[0] // metre[1]
     tracks = []
-    for program, is_drum, low, high in ((0, True, 35, 52), (34, False, 28, 45), (1, False, 48, 80), (125, False, 60, 62)):
+    for program, is_drum, low, high in (
+        (0, True, 35, 52),
+        (34, False, 28, 45),
+        (1, False, 48, 80),
+        (125, False, 60, 62),
+    ):
         onset = rng.integers(0, n_bars * bar - 2, 6 * n_bars)
         length = rng.integers(1, bar, len(onset))
         pitch = rng.integers(low, high, len(onset))

@@ -5,16 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tests.pipelines.multitrack.small import CONFIG, model_of, song
 
 from audiogan.corpus.score import Metre, Score, Track
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipelines.multitrack import synthesis
 from audiogan.pipelines.multitrack.classic_config import ClassicConfig
 from audiogan.pipelines.multitrack.config import Config
-from audiogan.pipelines.multitrack.editing import bar_ticks, without, with_new
+from audiogan.pipelines.multitrack.editing import bar_ticks, with_new, without
 from audiogan.pipelines.multitrack.filling import Sketch, fill
 from audiogan.representation.pianoroll import assign_roles, encode
+from tests.pipelines.multitrack.small import CONFIG, model_of, song
 
 MODEL = model_of()
 
@@ -89,7 +89,11 @@ def test_infill_touches_the_bars_and_tracks_named() -> None:
     (after,) = synthesis.infill(MODEL, before, bars=(3, 4), tracks=["piano", "drums"], seed=0)
     bar = bar_ticks(before, CONFIG)
     for was, now, role in zip(before.tracks, after.tracks, assign_roles(before, CONFIG.roles), strict=False):
-        hidden = (was.notes.onset // bar >= 2) & (was.notes.onset // bar < 4) if role in (0, 2) else np.zeros(len(was.notes), bool)
+        hidden = (
+            (was.notes.onset // bar >= 2) & (was.notes.onset // bar < 4)
+            if role in (0, 2)
+            else np.zeros(len(was.notes), bool)
+        )
         kept = was.notes.where(~hidden)
         assert not Counter(kept) - Counter(now.notes)
         if role not in (0, 2):
@@ -113,7 +117,7 @@ def test_known_notes_are_kept_for_any_mask(seed: int) -> None:
     new_notes(known, with_new(known, made, CONFIG))
 
 
-def encode_notes(score: Score, n_bars: int):  # noqa: ANN201
+def encode_notes(score: Score, n_bars: int):
     from audiogan.pipelines.multitrack.editing import on_grid
 
     return on_grid(score, CONFIG, n_bars)
@@ -153,7 +157,7 @@ def test_vary_with_strength_zero_is_the_clip() -> None:
         (lambda: synthesis.interpolate(MODEL, song(2), song(2), steps=1), "1 steps"),
     ],
 )
-def test_numbers_out_of_range_are_refused_by_name(call, words: str) -> None:  # noqa: ANN001
+def test_numbers_out_of_range_are_refused_by_name(call, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         call()
 
@@ -180,7 +184,7 @@ def test_classic_networks_make_clips_only() -> None:
         synthesis.generate(model, count=1, seed=0, bars=8)
 
 
-def model_of_classic(config: Config):  # noqa: ANN201
+def model_of_classic(config: Config):
     from audiogan.pipeline import Model
     from audiogan.pipelines.multitrack.networks import build
 
@@ -188,7 +192,7 @@ def model_of_classic(config: Config):  # noqa: ANN201
     return Model(modules, config, {}, folder=MODEL.folder, name="classic")
 
 
-def test_files_leave_out_silent_tracks(tmp_path) -> None:  # noqa: ANN001
+def test_files_leave_out_silent_tracks(tmp_path) -> None:
     clip = synthesis.generate(MODEL, count=1, seed=0)[0]
     silent = Track(clip.tracks[0].notes.where(np.zeros(len(clip.tracks[0].notes), bool)), 0, True, "drums")
     synthesis.write(clip.with_tracks((silent, *clip.tracks[1:])), tmp_path / "clip.mid")
