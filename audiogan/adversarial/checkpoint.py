@@ -2,8 +2,7 @@
 
 A checkpoint is a folder of safetensors and JSON that is staged under a temporary name, closed by a manifest of sha256
 sums, synced and renamed; a folder under its final name is therefore complete. Loading takes the newest whose sums
-hold and sets damaged ones aside. `save_model` and `load_model` are the small form for sharing: weights and config,
-nothing else.
+hold and sets damaged ones aside. The small form for sharing is in `model`.
 """
 
 import hashlib
@@ -31,13 +30,12 @@ from audiogan.adversarial.disk import (
     write_atomically,
     write_synced,
 )
-from audiogan.errors import CheckpointError, OutputError
+from audiogan.errors import CheckpointError
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 MAX_FILES = 256
-MAX_MODEL_BYTES = 8 * 2**30
 
 
 class ManifestEntry(BaseModel):
@@ -343,60 +341,3 @@ def restore(module: nn.Module, tensors: Tensors, where: str) -> None:
             found, expected = tuple(tensors[name].shape), tuple(tensor.shape)
             raise CheckpointError(f"{where}: {name} has shape {found}; expected {expected}")
     module.load_state_dict(dict(tensors))
-
-
-def save_model(folder: Path, modules: Mapping[str, nn.Module], config: Mapping[str, Any]) -> None:
-    """Write `model.safetensors` and `config.json`, enough to generate and nothing else.
-
-    Args:
-        folder: Created when missing; files of those names are replaced.
-        modules: Usually the averaged copies; names without dots.
-        config: What the pipeline needs to build them again; finite numbers, strings, lists and mappings.
-
-    Raises:
-        CheckpointError: A weight is NaN or infinite.
-        OutputError: The folder cannot be written.
-    """
-    assert not any("." in name for name in modules), f"a dot in a module's name: {list(modules)}"
-    flat = {f"{name}.{key}": tensor for name, module in modules.items() for key, tensor in module.state_dict().items()}
-    data = tensor_bytes("model", flat)
-    described = {
-        "schema": SCHEMA,
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "modules": list(modules),
-        "config": config,
-    }
-    text = json_bytes(described)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / "model.safetensors", data)
-        write_atomically(folder / "config.json", text)
-    except OSError as error:
-        raise OutputError(f"{folder}: model cannot be written: {error.strerror or error}") from error
-
-
-def load_model(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, Any]]:
-    """Return the weights of each module by name, on CPU, and the config.
-
-    Args:
-        folder: What `save_model` wrote.
-
-    Raises:
-        CheckpointError: A file is missing or damaged, a weight is not finite or belongs to no module.
-    """
-    described = parse_json(folder / "config.json", read_limited(folder / "config.json", MAX_HEADER_BYTES))
-    check_schema(folder, described.get("schema"))
-    names, config = described.get("modules"), described.get("config")
-    if not isinstance(names, list) or not isinstance(config, dict):
-        raise CheckpointError(f"{folder / 'config.json'}: expected the keys modules (a list) and config (a mapping)")
-    path = folder / "model.safetensors"
-    data = read_limited(path, MAX_MODEL_BYTES)
-    if hashlib.sha256(data).hexdigest() != described.get("sha256"):
-        raise CheckpointError(f"{path}: does not match the sum in config.json; the file is damaged or another model's")
-    modules: dict[str, dict[str, Tensor]] = {str(name): {} for name in names}
-    for key, tensor in parse_tensors(path, data).items():
-        name, _, rest = key.partition(".")
-        if name not in modules:
-            raise CheckpointError(f"{path}: tensor {key} belongs to none of the modules {names}")
-        modules[name][rest] = tensor
-    return modules, config

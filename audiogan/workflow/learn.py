@@ -166,7 +166,7 @@ def _train(
     jobs: int | None,
     progress: Progress | None,
 ) -> Trained:
-    from audiogan.adversarial.checkpoint import save_model
+    from audiogan.adversarial.model import save_model
     from audiogan.adversarial.runtime import seeded
     from audiogan.adversarial.trainer import Trainer
 

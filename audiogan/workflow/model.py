@@ -48,7 +48,7 @@ def load(name_or_folder: str | Path | None = None, *, device: str = "auto", ship
         UsageError: The device is not there.
     """
     folder = _find(name_or_folder, shipped)
-    from audiogan.adversarial.checkpoint import load_model
+    from audiogan.adversarial.model import load_model
     from audiogan.adversarial.runtime import choose_device
 
     tensors, config = load_model(folder)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from torch import nn
 
 import audiogan
-from audiogan.adversarial.checkpoint import save_model
+from audiogan.adversarial.model import save_model
 from audiogan.errors import CheckpointError, RecipeError, UsageError
 from audiogan.workflow import model
 

@@ -8,7 +8,7 @@ songs, not clips, are split into train, valid and test.
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,22 @@ def prepare(
             "no_notes",
         )
     return _summary(index, stretches, columns, n_clips)
+
+
+def keep_split(cache: Path, split: str) -> None:
+    """Throw all songs but those of one split out of a prepared corpus; what stays becomes `test`."""
+    stored = [Stretch(**values) for values in json.loads((cache / "stretches.json").read_text(encoding="utf-8"))]
+    kept = [stretch for stretch in stored if stretch.split == split]
+    for name in COLUMNS:
+        column = np.array(map_array(cache / f"{name}.npy"))  # a copy: its file is replaced below
+        parts = [column[stretch.first : stretch.last] for stretch in kept]
+        np.save(cache / f"{name}.npy", np.concatenate(parts), allow_pickle=False)
+    ends = np.cumsum([stretch.last - stretch.first for stretch in kept]).tolist()
+    moved = [
+        replace(stretch, split="test", first=end - (stretch.last - stretch.first), last=end)
+        for stretch, end in zip(kept, ends, strict=True)
+    ]
+    write_whole(cache / "stretches.json", json.dumps([asdict(stretch) for stretch in moved]).encode())
 
 
 def _check_refusals(index: Index, most: float) -> None:

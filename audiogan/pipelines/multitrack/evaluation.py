@@ -1,8 +1,10 @@
 """Measure a model: its clips beside held-out real clips of the same grid and tracks.
 
-The real clips come from the songs that the model's own recipe held out, or from any folder of songs; songs that the
-model was trained on are left out of it by their hash. Everything else is in `comparison` (the table), `copies`
-(does it repeat what it learnt) and `listening` (does it hear the tracks it is given).
+The real clips come from the folder `reference` of a shipped model, from the songs that the model's own run held out, or
+from any folder of songs; songs that the model was trained on are left out of it by their hash. All clips are compared
+on twelve timesteps a beat, also those of a model with fewer: on a grid of sixteenths some metrics could not fail.
+Everything else is in `comparison` (the table), `copies` (does it repeat what it learnt) and `listening` (does it hear
+the tracks it is given).
 """
 
 import json
@@ -24,7 +26,7 @@ from audiogan.pipeline import Model, Progress
 from audiogan.pipelines.multitrack.comparison import Row, compare, markdown, summary
 from audiogan.pipelines.multitrack.config import CellsConfig, Config, CorpusConfig
 from audiogan.pipelines.multitrack.copies import distinct, ngram, nn_hamming
-from audiogan.pipelines.multitrack.dataset import Clips, open_dataset, prepare
+from audiogan.pipelines.multitrack.dataset import Clips, Summary, keep_split, open_dataset, prepare
 from audiogan.pipelines.multitrack.grid import ClipGrid, quantised
 from audiogan.pipelines.multitrack.listening import Agreement, listening
 from audiogan.pipelines.multitrack.networks import build
@@ -32,6 +34,8 @@ from audiogan.pipelines.multitrack.synthesis import accompany, generate
 from audiogan.representation.pianoroll import to_score
 
 N_CLIPS = 512
+FINE = 12
+REFERENCE = "reference"
 N_LISTEN = 64
 
 
@@ -97,8 +101,33 @@ class Measured:
         return "\n".join(lines)
 
 
+def fine(config: Config) -> Config:
+    """Return the same tracks on the grid of comparison: twelve timesteps a beat, or the model's own."""
+    resolution = FINE if FINE % config.beat_resolution == 0 else config.beat_resolution
+    return config.model_copy(update={"beat_resolution": resolution, "network": CellsConfig()})
+
+
+def hold_out(corpus: CorpusConfig, config: Config, folder: Path) -> Summary:
+    """Keep a corpus's test songs (valid ones if there are none) in a model's `reference` folder.
+
+    Args:
+        corpus: What the model was trained on, with the same fractions.
+        config: The model's.
+        folder: The model's folder.
+    """
+    kept = folder / REFERENCE
+    kept.mkdir(parents=True, exist_ok=True)
+    summary = prepare(corpus, fine(config), kept)
+    keep_split(kept, "test" if summary.n_clips["test"] else "valid")
+    (kept / "index.jsonl").unlink()
+    values = corpus.model_dump(mode="json") | {"folder": REFERENCE, "sources": []}
+    write_whole(kept / "corpus.json", json.dumps(values).encode())
+    return summary
+
+
 def clip_grid(config: Config) -> ClipGrid:
     """Return the shape of a model's clips for the metrics."""
+    config = fine(config)
     return ClipGrid(
         n_bars=config.n_bars,
         beats_per_bar=config.grid.n_timesteps // config.beat_resolution,
@@ -177,7 +206,11 @@ def _plays(model: Model) -> bool:
 
 def _real(model: Model, reference: Path | None, cache: Path) -> tuple[Clips, Clips | None]:
     """Return held-out clips, and training clips where the run that made the model is at hand."""
-    config: Config = model.config
+    config = fine(model.config)
+    kept = model.folder / REFERENCE
+    if reference is None and kept.is_dir():
+        corpus = CorpusConfig.model_validate_json((kept / "corpus.json").read_bytes())
+        return open_dataset(kept, config, corpus, "test"), None
     if reference is None:
         corpus = _own_corpus(model)
         prepare(corpus, config, cache)

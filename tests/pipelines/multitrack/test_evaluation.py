@@ -11,8 +11,8 @@ from audiogan.corpus import midi
 from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
 from audiogan.errors import OutputError, UsageError
 from audiogan.pipeline import Model
-from audiogan.pipelines.multitrack.config import Config
-from audiogan.pipelines.multitrack.evaluation import Measured, clip_grid, evaluate
+from audiogan.pipelines.multitrack.config import Config, CorpusConfig
+from audiogan.pipelines.multitrack.evaluation import Measured, clip_grid, evaluate, hold_out
 from audiogan.pipelines.multitrack.networks import build
 
 CONFIG = Config.model_validate(
@@ -67,7 +67,7 @@ def measured(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mea
 
 def test_clip_grid_follows_the_model() -> None:
     grid = clip_grid(CONFIG)
-    assert (grid.n_bars, grid.beats_per_bar, grid.beat_resolution) == (2, 4, 4)
+    assert (grid.n_bars, grid.beats_per_bar, grid.beat_resolution) == (2, 4, 12)
     assert grid.roles == ("drums", "bass", "piano", "guitar", "strings")
     assert grid.drums == ("drums",)
     assert clip_grid(CONFIG.model_copy(update={"metre": "6/8"})).beats_per_bar == 3
@@ -125,3 +125,20 @@ def test_report_cannot_be_written(songs: Path, tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match=r"taken: .*; expected a folder that can be written to"):
         evaluate(untrained(songs), reference=songs, count=4, report=tmp_path / "taken")
+
+
+def test_a_model_can_carry_its_held_out_songs(songs: Path, tmp_path: Path) -> None:
+    model = untrained(tmp_path)
+    model.folder.mkdir()
+    corpus = CorpusConfig(folder=str(songs), valid_fraction=0.0, test_fraction=0.8)
+    taken = hold_out(corpus, CONFIG, model.folder)
+    n_held_out = sum(song["split"] == "test" for song in taken.songs)
+    assert 0 < n_held_out < N_SONGS
+    assert str(songs) not in (model.folder / "reference" / "corpus.json").read_text()
+    result = evaluate(model, count=16)
+    assert result.n_real == min(16, taken.n_clips["test"])
+
+
+def test_clips_are_compared_on_twelve_timesteps_a_beat() -> None:
+    assert clip_grid(CONFIG).beat_resolution == 12
+    assert clip_grid(Config(beat_resolution=24, network=CONFIG.network)).beat_resolution == 24
