@@ -35,9 +35,7 @@ class GameConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    autoencoder_share: float = Field(
-        default=0.5, gt=0, lt=1, description="Share of the budget for encoder and decoder."
-    )
+    autoencoder_share: float = Field(default=0.5, ge=0, lt=1, description="Share of the budget for the autoencoder.")
     written_from: Share = Field(default=1.0, description="Share from which D judges what is written; 1 for never.")
     neuron_slope: Schedule = Field(
         default=Schedule(start=1.0), description="Slope of the straight-through gradient over the generator's span."
@@ -196,13 +194,14 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
         return classic_game(modules, config.network, game.classic)
     terms = _Terms(modules, game)
     begin = game.autoencoder_share
+    learn_codes = Phase(
+        "autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin or 1.0)
+    )
+    play = (
+        Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
+        Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
+    )
     return Game(
-        phases=(
-            Phase("autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin)),
-            Phase(
-                "discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)
-            ),
-            Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
-        ),
+        phases=(learn_codes, *play) if begin else play,  # no share: the codes come with the weights begun from
         averaged={"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin},
     )

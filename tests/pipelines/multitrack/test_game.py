@@ -193,6 +193,12 @@ def test_a_short_training_moves_everything_and_resumes_exactly(tmp_path: Path, m
         assert any(not torch.equal(weights[key], first[key]) for key in weights), name
 
 
+def test_codes_can_be_brought_along() -> None:
+    game = phases(build(CONFIG), CONFIG, GameConfig(autoencoder_share=0.0), OptimizersConfig())
+    assert [phase.name for phase in game.phases] == ["discriminator", "generator"]
+    assert {phase.span for phase in game.phases} == {(0.0, 1.0)}
+
+
 def stop_after(trainer: Trainer, n_steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Break off in the middle of a step, as a power cut would."""
     step = trainer.step
