@@ -15,10 +15,10 @@ from audiogan.corpus.names import escape
 from audiogan.errors import OutputError, RecipeError, UsageError
 from audiogan.pipeline import Pipeline, Progress
 from audiogan.recipe import Recipe
-from audiogan.version import __version__
 from audiogan.workflow.cache import Prepared, fill
 from audiogan.workflow.model import load
 from audiogan.workflow.outputs import write_json
+from audiogan.workflow.provenance import provenance
 from audiogan.workflow.sections import resolve
 
 if TYPE_CHECKING:
@@ -186,14 +186,18 @@ def _train(
         _open_run(run, recipe, prepared)
     trainer = Trainer(modules, game, dataset, settings, run, recipe.resolved(), runtime=runtime, quiet=quiet)
     ended = trainer.run(resume=resume is not None)
-    if ended.exit_code or not runtime.is_main:
+    if not runtime.is_main:
         return Trained(run, None, ended.step, ended.exit_code)
+    # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
     shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
     # A game without averages is used as it ended, save for the discriminator, which knows most about the songs.
     live = {name: module for name, module in trainer.modules.items() if name != "discriminator"}
-    save_model(run / "model", trainer.averages.copies or live, shared)
-    write_json(run / "model" / "card.json", _card(recipe, prepared, ended.step))
-    return Trained(run, run / "model", ended.step, 0)
+    averages = trainer.averages.copies or live
+    save_model(run / "model", averages, shared)
+    write_json(
+        run / "model" / "card.json", provenance(recipe, prepared.summary, run / "model", ended.step, averages, init)
+    )
+    return Trained(run, run / "model", ended.step, ended.exit_code)
 
 
 def _begin_with(modules: Mapping[str, Any], init: str | Path) -> None:
@@ -215,23 +219,3 @@ def _open_run(run: Path, recipe: Recipe, prepared: Prepared) -> None:
         ) from None
     write_whole(run / RECIPE, recipes.dump(recipe.resolved()).encode())
     write_json(run / "corpus.json", dict(prepared.summary))
-
-
-def _card(recipe: Recipe, prepared: Prepared, step: int) -> dict[str, Any]:
-    """Return what others need to know about the model; folders of this computer are left out."""
-    values = recipe.resolved()
-    corpus = {key: value for key, value in values["corpus"].items() if key not in {"folder", "sources"}}
-    corpus["sources"] = [
-        {key: value for key, value in source.items() if key != "folder"}
-        for source in values["corpus"].get("sources", [])
-    ]
-    return {
-        "audiogan": __version__,
-        "pipeline": recipe.pipeline,
-        "recipe": Path(recipe.source).stem,
-        "seed": recipe.seed,
-        "steps": step,
-        "n_seen": step * values["train"]["batch_size"],
-        "corpus": corpus,
-        "summary": dict(prepared.summary),
-    }

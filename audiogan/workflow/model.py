@@ -67,9 +67,9 @@ def load(name_or_folder: str | Path | None = None, *, device: str = "auto", ship
         raise CheckpointError(f"{where}: {error}") from None
     chosen = choose_device(device)
     modules = {name: module.to(chosen).eval() for name, module in pipeline.load_modules(tensors, model_config).items()}
-    sha256 = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    sha256 = sha256_of(folder / WEIGHTS)
     return Model(
-        modules, model_config, _read_json(folder / CARD), folder, _name(folder), sha256, pipeline_name, str(chosen)
+        modules, model_config, load_card(folder / CARD), folder, _name(folder), sha256, pipeline_name, str(chosen)
     )
 
 
@@ -103,18 +103,23 @@ def _name(folder: Path) -> str:
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    card = _read_json(folder / CARD)
+    card = load_card(folder / CARD)
     return {
         "name": folder.name,
         "folder": str(folder),
-        "pipeline": (_read_json(folder / CONFIG).get("config") or {}).get("pipeline"),
+        "pipeline": (load_card(folder / CONFIG).get("config") or {}).get("pipeline"),
         "megabytes": round((folder / WEIGHTS).stat().st_size / 1e6, 1),
         "default": card.get("default") is True,
         "card": card,
     }
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def sha256_of(path: Path) -> str:
+    """Return the hash of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_card(path: Path) -> dict[str, Any]:
     """Read a small JSON object; a missing file is an empty one."""
     if not path.is_file():
         return {}

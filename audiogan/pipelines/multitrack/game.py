@@ -8,7 +8,7 @@ decoded, made binary with a straight-through gradient (arXiv 1308.3432) and enco
 their own game.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +23,7 @@ from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cel
 from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
 from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
-from audiogan.pipelines.multitrack.masking import MaskConfig, draw_masks
+from audiogan.pipelines.multitrack.masking import MaskConfig, SightConfig, draw_masks, draw_sight
 from audiogan.pipelines.multitrack.networks import Decoder, Encoder, Generator
 
 ONSET, SUSTAIN = 0, 1
@@ -51,6 +51,7 @@ class GameConfig(BaseModel):
     gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2.")
     penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
     masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
+    sight: SightConfig = Field(default=SightConfig(), description="How much of a clip D is shown.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
 
 
@@ -152,6 +153,14 @@ class _Terms:
             cells["drums"] = torch.cat([onset, torch.zeros_like(onset)], dim=1)
         return self.encoder.of_kinds(cells)
 
+    def seen(self, mask: Tensor, moment: Moment) -> Callable[[Tensor], Tensor]:
+        """Return D as a function of codes, with the same cells of a pair out of its sight (marked -1 in the mask)."""
+        n_clips, n_tracks, n_bars = mask.shape
+        drawn = draw_sight(n_clips * moment.world, n_tracks, n_bars, self.game.sight, moment.generator("sight"))
+        shown = drawn[moment.rank :: moment.world].to(mask.device)
+        marked = torch.where(shown, mask, -1.0)
+        return lambda codes: self.judge(codes * shown.unsqueeze(-1), marked)
+
     def discriminator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """D's loss and its gradient penalties."""
         with torch.no_grad():
@@ -159,9 +168,7 @@ class _Terms:
         due = moment.step % self.game.penalty_interval == 0
         gamma = self.game.penalty_interval * self.game.gamma.at(moment.span_share) * due
 
-        def judge(codes: Tensor) -> Tensor:
-            return self.judge(codes, mask)
-
+        judge = self.seen(mask, moment)
         real_logits, fake_logits, terms = r1_r2(judge, judge, real, fake, gamma, gamma)
         terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
         terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
@@ -170,9 +177,10 @@ class _Terms:
     def generator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """G's loss."""
         real, fake, mask = self.pair(batch, moment)
+        judge = self.seen(mask, moment)
         with torch.no_grad():
-            real_logits = self.judge(real, mask)
-        fake_logits = self.judge(fake, mask)
+            real_logits = judge(real)
+        fake_logits = judge(fake)
         return {"adversarial": generator_loss(self.game.objective, real_logits, fake_logits)}
 
 

@@ -20,6 +20,37 @@ class MaskConfig(BaseModel):
     block: float = Field(default=0.2, ge=0, description="A run of bars hidden in some tracks.")
 
 
+class SightConfig(BaseModel):
+    """How much of a clip the discriminator is shown.
+
+    A corpus of a few thousand clips is soon known by heart. Shown a few cells at a time, D has to know what goes together
+    instead: which bars follow each other, which tracks agree, what a single bar may hold.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    whole: float = Field(default=0.25, ge=0, le=1, description="Share of clips shown whole.")
+    track: float = Field(default=0.5, gt=0, le=1, description="Chance of a track to be shown in the other clips.")
+    bar: float = Field(default=0.6, gt=0, le=1, description="Chance of a bar to be shown in the other clips.")
+
+
+def draw_sight(n_clips: int, n_tracks: int, n_bars: int, config: SightConfig, generator: torch.Generator) -> Tensor:
+    """Draw which cells D is shown, `(clip, track, bar)` bool; some tracks in some bars, at least one cell.
+
+    Args:
+        n_clips, n_tracks, n_bars: Shape.
+        config: How much.
+        generator: Source of the draws, on CPU.
+    """
+    tracks = torch.rand(n_clips, n_tracks, 1, generator=generator)
+    bars = torch.rand(n_clips, 1, n_bars, generator=generator)
+    # The smallest draw is always shown, so that no clip is left without a cell.
+    shown = (tracks < config.track) | (tracks == tracks.amin(dim=1, keepdim=True))
+    shown = shown & ((bars < config.bar) | (bars == bars.amin(dim=2, keepdim=True)))
+    whole = torch.rand(n_clips, 1, 1, generator=generator) < config.whole
+    return shown | whole
+
+
 def draw_masks(n_clips: int, n_tracks: int, n_bars: int, config: MaskConfig, generator: torch.Generator) -> Tensor:
     """Draw `(clip, track, bar)` float32 masks: 1 where a cell is given, 0 where it is to be filled.
 

@@ -333,7 +333,15 @@ class Discriminator(nn.Module):
         self.out = nn.Linear(n_bars * width, 1)
 
     def forward(self, codes: Tensor, mask: Tensor) -> Tensor:
-        """Judge `(batch, track, bar, code)` under `(batch, track, bar)`; logits `(batch,)`."""
+        """Judge codes `(batch, track, bar, code)`.
+
+        Args:
+            codes: 0 where D is not to look.
+            mask: `(batch, track, bar)`: 1 known, 0 filled in, -1 out of sight.
+
+        Returns:
+            Logits `(batch,)`.
+        """
         x = self.enter(by_bar(codes, mask)) + self.bar
         for block in self.blocks:
             x = block(x)
