@@ -1,13 +1,11 @@
 """Score ↔ pianoroll: notes of a piece as planes over (track, bar, timestep, pitch), and back.
 
 The grid is in beats, so tempo never moves it: one beat is `beat_resolution` timesteps. Four planes hold what the grid
-    can
-say: **onset** and **sustain** (0 or 1; two planes, because one cannot tell a repeated note from a held one),
+can say: **onset** and **sustain** (0 or 1; two planes, because one cannot tell a repeated note from a held one),
 **velocity** (0–1) and **timing** (-0.5 to 0.5 timesteps, what rounding took away), the last two at onset cells only.
-Between score and
-planes stands `RollNotes`, the same notes as columns of whole timesteps: corpora are cached in that form and drawn into
-planes window by window. Written for MuseGAN's task (arXiv 1709.06298), whose single plane merges repeated notes; tempo,
-metre and key stay with the `Score`.
+Between score and planes stands `RollNotes`, the same notes as columns of whole timesteps: corpora are cached in that
+form and drawn into planes window by window. Written for MuseGAN's task (arXiv 1709.06298), whose single plane merges
+repeated notes; tempo, metre and key stay with the `Score`.
 """
 
 from collections.abc import Iterable, Sequence
@@ -144,16 +142,21 @@ class RollNotes:
         """No notes."""
         return cls.from_columns([np.zeros(0)] * len(COLUMNS))
 
-    def where(self, mask: NDArray[np.bool_]) -> "RollNotes":
-        """Keep the notes where `mask` `(note,)` is true."""
+    def where(self, mask: NDArray) -> "RollNotes":
+        """Keep the notes where `mask` `(note,)` is true, or take them in the order of the numbers in it."""
         return RollNotes.from_columns(column[mask] for column in self.columns)
+
+
+def pile(parts: Sequence[RollNotes]) -> RollNotes:
+    """Put notes one after the other, unsorted."""
+    columns = zip(*(part.columns for part in (RollNotes.none(), *parts)), strict=True)
+    return RollNotes.from_columns(np.concatenate(column) for column in columns)
 
 
 def join(parts: Sequence[RollNotes]) -> RollNotes:
     """Put notes together, sorted by start."""
-    columns = [np.concatenate(column) for column in zip(*(part.columns for part in parts), strict=True)]
-    order = np.lexsort((columns[3], columns[0], columns[1]))
-    return RollNotes.from_columns(column[order] for column in columns)
+    piled = pile(parts)
+    return piled.where(np.lexsort((piled.row, piled.role, piled.start)))
 
 
 # ---- encode
@@ -180,8 +183,25 @@ def assign_roles(score: Score, roles: tuple[Role, ...]) -> list[int | None]:
     return assigned
 
 
-def quantise(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int = 0) -> RollNotes:
-    """Put the notes that start at or after `first_tick` on the grid, counted in timesteps from there.
+def to_timesteps(ticks: NDArray[np.int64], resolution: int, beat_resolution: int) -> NDArray[np.int64]:
+    """Round ticks half up to whole timesteps, exactly.
+
+    Args:
+        ticks: Any shape.
+        resolution: Ticks per beat.
+        beat_resolution: Timesteps per beat.
+
+    Example:
+        >>> to_timesteps(np.array([0, 59, 60, 480]), 480, 4).tolist()
+        [0, 0, 1, 4]
+    """
+    return (2 * beat_resolution * ticks + resolution) // (2 * resolution)
+
+
+def quantise(
+    score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int = 0, end_tick: int | None = None
+) -> RollNotes:
+    """Put the notes that start from `first_tick` on and before `end_tick` on the grid, in timesteps from the first.
 
     Starts are rounded half up and the rest goes to `timing`; ends are rounded, at least one timestep after the start;
     drum hits have no length and take one timestep.
@@ -193,21 +213,29 @@ def quantise(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: i
         grid: Cells.
         roles: Tracks of the roll.
         first_tick: Where timestep 0 lies, in ticks of the score.
+        end_tick: Notes from here on are left out, and one that rounds to it takes the timestep before; None for none.
     """
     parts, n_folded = [], 0
     for track, role in zip(score.tracks, assign_roles(score, roles), strict=True):
         if role is None:
             continue
         notes = track.notes
-        row, kept = _rows(notes.pitch, grid, roles[role].is_drum)
-        n_folded += int((~kept).sum() if roles[role].is_drum else (row != notes.pitch - grid.lowest_pitch).sum())
-        kept &= notes.onset >= first_tick
-        # Exact in whole numbers: round(ticks * beat_resolution / resolution), half up.
-        scaled = 2 * grid.beat_resolution * (notes.onset - first_tick) + score.resolution
-        start = scaled // (2 * score.resolution)
-        timing = (scaled - start * 2 * score.resolution - score.resolution) / (2 * score.resolution)
-        end = (2 * grid.beat_resolution * (notes.offset - first_tick) + score.resolution) // (2 * score.resolution)
-        end = start + 1 if roles[role].is_drum else np.maximum(end, start + 1)
+        inside = notes.onset >= first_tick
+        if end_tick is not None:
+            inside &= notes.onset < end_tick
+        is_drum = roles[role].is_drum
+        row, fits = _rows(notes.pitch, grid, is_drum)
+        n_folded += int((inside & (~fits if is_drum else row != notes.pitch - grid.lowest_pitch)).sum())
+        kept = inside & fits
+        onset = notes.onset - first_tick
+        start = to_timesteps(onset, score.resolution, grid.beat_resolution)
+        if end_tick is not None:
+            n_timesteps = -(-(end_tick - first_tick) * grid.beat_resolution // score.resolution)
+            start = np.minimum(start, n_timesteps - 1)
+        timing = (onset * grid.beat_resolution - start * score.resolution) / score.resolution
+        timing = np.minimum(timing, np.nextafter(np.float32(0.5), np.float32(0)))
+        end = to_timesteps(notes.offset - first_tick, score.resolution, grid.beat_resolution)
+        end = start + 1 if is_drum else np.maximum(end, start + 1)
         columns = (np.full(len(notes), role), start, end, row, notes.velocity, timing)
         parts.append(np.stack([column[kept] for column in columns]))
     table = np.concatenate(parts, axis=1) if parts else np.zeros((6, 0))
@@ -344,8 +372,8 @@ def to_score(
 ) -> Score:
     """Write notes on the grid as a score of 480 ticks per beat.
 
-    A drum hit lasts a sixteenth, or until the next hit of the same drum. `timing` moves a note by its fraction of a
-    timestep, never before tick 0.
+    A drum hit lasts a sixteenth. `timing` moves a note by its fraction of a timestep, never before tick 0. No note
+    sounds into the next one of its track and pitch, and none beyond the last bar that holds a note.
 
     Args:
         notes: Notes in timesteps.
@@ -358,27 +386,31 @@ def to_score(
     # Short of half a timestep, so that reading the score again finds the same one.
     shift = np.clip(np.rint(notes.timing * ticks).astype(np.int64), -(ticks // 2), (ticks - 1) // 2)
     onset = np.maximum(notes.start * np.int64(ticks) + shift, 0)
-    offset = np.maximum(notes.end * np.int64(ticks), onset + 1)
+    is_drum = np.array([role.is_drum for role in roles])[notes.role]
+    bar = grid.n_timesteps * ticks
+    last = -(-int(notes.end.max(initial=0)) * ticks // bar) * bar
+    offset = np.where(is_drum, onset + TICKS_PER_BEAT // 4, notes.end * np.int64(ticks))
+    offset = np.maximum(np.minimum(offset, last), onset + 1)
     tracks = []
     for index, role in enumerate(roles):
         mine = notes.role == index
-        columns = [onset[mine], offset[mine], notes.row[mine].astype(np.int64) + grid.lowest_pitch]
-        if role.is_drum:
-            columns[1] = _drum_offsets(columns[0], columns[2])
+        pitch = notes.row[mine].astype(np.int64) + grid.lowest_pitch
         program = role.program if programs is None else programs[index]
-        track = Notes(columns[0], columns[1], columns[2], notes.velocity[mine].astype(np.int64))
+        ends = _up_to_next(onset[mine], offset[mine], pitch)
+        track = Notes(onset[mine], ends, pitch, notes.velocity[mine].astype(np.int64))
         tracks.append(Track(track, program, role.is_drum, role.name))
     return Score(TICKS_PER_BEAT, tuple(tracks), (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),))
 
 
-def _drum_offsets(onset: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ends of drum hits in ticks: a sixteenth, cut at the next hit of the same drum."""
-    offset = onset + TICKS_PER_BEAT // 4
-    for key in np.unique(pitch):
-        mine = np.flatnonzero(pitch == key)
-        mine = mine[np.argsort(onset[mine], kind="stable")]
-        offset[mine[:-1]] = np.minimum(offset[mine[:-1]], np.maximum(onset[mine[1:]], onset[mine[:-1]] + 1))
-    return offset
+def _up_to_next(onset: NDArray[np.int64], offset: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ends of the notes of one track, none beyond the next onset of its pitch; ticks."""
+    order = np.lexsort((onset, pitch))
+    starts, ends = onset[order], offset[order]
+    same = np.diff(pitch[order]) == 0
+    ends[:-1] = np.where(same, np.minimum(ends[:-1], np.maximum(starts[1:], starts[:-1] + 1)), ends[:-1])
+    cut_ends = np.empty_like(ends)
+    cut_ends[order] = ends
+    return cut_ends
 
 
 def decode(

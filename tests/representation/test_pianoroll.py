@@ -186,3 +186,12 @@ def test_empty_tracks_and_empty_scores() -> None:
 @pytest.mark.parametrize(("metre", "expected"), [((4, 4), 48), ((3, 4), 36), ((6, 8), 36)])
 def test_bars_have_the_timesteps_of_their_metre(metre: tuple[int, int], expected: int) -> None:
     assert Grid(12, 4, *metre).n_timesteps == expected
+
+
+def test_no_note_sounds_into_the_next_of_its_pitch_or_out_of_its_bar() -> None:
+    columns = ([2, 2, 0], [0, 4, 47], [4, 8, 48], [36, 36, 12], [90, 90, 90], [0.0, -0.4, 0.4])
+    notes = RollNotes.from_columns(np.array(column) for column in columns)
+    score = to_score(notes, Grid(12, 1), ROLES)
+    first, second = score.tracks[2].notes
+    assert first.offset == second.onset == 4 * 40 - 16
+    assert score.n_ticks == 1920  # a late hit of the last timestep ends with its bar

@@ -34,6 +34,13 @@ class TrackConfig(BaseModel):
         default=(), description="Ranges [first, last] of programs that feed this track when files are read."
     )
 
+    @model_validator(mode="after")
+    def _check(self) -> "TrackConfig":
+        for first, last in self.sources:
+            if not 0 <= first <= last <= 127:
+                raise ValueError(f"sources [{first}, {last}]; expected two programs from 0 to 127, the first not above")
+        return self
+
     @property
     def role(self) -> Role:
         """The same as the representation knows it."""

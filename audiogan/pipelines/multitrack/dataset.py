@@ -24,7 +24,7 @@ from audiogan.corpus.index import Entry, Index, scan_all
 from audiogan.errors import CorpusError
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
-from audiogan.representation.pianoroll import COLUMNS, RollNotes, cut
+from audiogan.representation.pianoroll import COLUMNS, RollNotes, cut, pile
 
 MAX_TRANSPOSE = (-5, 6)
 Progress = Callable[[int, int], None]
@@ -102,8 +102,8 @@ def prepare(
     read = read_parts(entries, config.grid, config.roles, jobs=jobs)
     stretches, columns = _collect(entries, read)
     index.write(cache / "index.jsonl")
-    for place, name in enumerate(COLUMNS):
-        np.save(cache / f"{name}.npy", np.concatenate([part.columns[place] for part in columns]), allow_pickle=False)
+    for name, column in zip(COLUMNS, pile(columns).columns, strict=True):
+        np.save(cache / f"{name}.npy", column, allow_pickle=False)
     write_whole(cache / "stretches.json", json.dumps([asdict(stretch) for stretch in stretches]).encode())
     n_clips = {split: len(open_dataset(cache, config, corpus, split)) for split in ("train", "valid", "test")}
     if n_clips["train"] == 0:
@@ -116,9 +116,15 @@ def prepare(
 
 
 def keep_split(cache: Path, split: str) -> None:
-    """Throw all songs but those of one split out of a prepared corpus; what stays becomes `test`."""
+    """Throw all songs but those of one split out of a prepared corpus; what stays becomes `test`.
+
+    Raises:
+        CorpusError: The split holds no song.
+    """
     stored = [Stretch(**values) for values in json.loads((cache / "stretches.json").read_text(encoding="utf-8"))]
     kept = [stretch for stretch in stored if stretch.split == split]
+    if not kept:
+        raise CorpusError(f"no song in the {split} split; expected a corpus with held-out songs", "no_notes")
     for name in COLUMNS:
         column = np.array(map_array(cache / f"{name}.npy"))  # a copy: its file is replaced below
         parts = [column[stretch.first : stretch.last] for stretch in kept]

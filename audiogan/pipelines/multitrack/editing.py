@@ -13,7 +13,7 @@ from audiogan.corpus.score import Metre, Notes, Score, Track
 from audiogan.errors import UnsupportedError
 from audiogan.pipelines.multitrack.config import Config
 from audiogan.pipelines.multitrack.songs import spans_of
-from audiogan.representation.pianoroll import RollNotes, assign_roles, cut, quantise, to_score
+from audiogan.representation.pianoroll import RollNotes, assign_roles, cut, quantise, to_score, to_timesteps
 
 
 def bar_ticks(score: Score, config: Config) -> int:
@@ -33,26 +33,57 @@ def bar_ticks(score: Score, config: Config) -> int:
 
 
 def count_bars(score: Score, config: Config) -> int:
-    """Bars of a piece up to its last note, at least one."""
-    return max(1, -(-score.n_ticks // bar_ticks(score, config)))
+    """Bars of a piece, at least one: up to its last onset, and to its last end as far as the grid can tell.
+
+    Raises:
+        UnsupportedError: As `bar_ticks`.
+    """
+    ticks, grid = bar_ticks(score, config), config.grid
+    n_bars = 1
+    for track in sounding_tracks(score):
+        ends = to_timesteps(track.notes.offset, score.resolution, grid.beat_resolution)
+        held = 0 if track.is_drum else -(-int(ends.max()) // grid.n_timesteps)
+        n_bars = max(n_bars, int(track.notes.onset.max()) // ticks + 1, held)
+    return n_bars
 
 
 def on_grid(score: Score, config: Config, n_bars: int) -> RollNotes:
-    """Put the first bars of a piece on the model's grid."""
-    bar_ticks(score, config)
-    return cut(quantise(score, config.grid, config.roles), 0, n_bars * config.grid.n_timesteps)
+    """Put the first bars of a piece on the model's grid; an onset that rounds to their end takes the last timestep.
+
+    Raises:
+        UnsupportedError: As `bar_ticks`.
+    """
+    notes = quantise(score, config.grid, config.roles, end_tick=n_bars * bar_ticks(score, config))
+    return cut(notes, 0, n_bars * config.grid.n_timesteps)
 
 
 def without(score: Score, hidden: NDArray[np.bool_], config: Config) -> Score:
-    """Take the notes out that begin in hidden cells `(track, bar)`; the other events stay as they are."""
-    ticks = bar_ticks(score, config)
+    """Take the notes out that begin in hidden cells `(track, bar)`, as the grid sees them; the rest stays as it is."""
+    grid = config.grid
+    bar_ticks(score, config)
     tracks = []
     for track, role in zip(score.tracks, assign_roles(score, config.roles), strict=True):
         if role is not None:
-            bar = np.minimum(track.notes.onset // ticks, hidden.shape[1] - 1)
+            start = to_timesteps(track.notes.onset, score.resolution, grid.beat_resolution)
+            bar = np.minimum(start // grid.n_timesteps, hidden.shape[1] - 1)
             track = replace(track, notes=track.notes.where(~hidden[role][bar]))
         tracks.append(track)
     return score.with_tracks(tuple(tracks))
+
+
+def programs_of(score: Score, config: Config) -> tuple[int, ...]:
+    """Program of each role: that of its largest track in the piece, or the recipe's own."""
+    owner = _owners(score, config)
+    return tuple(
+        role.program if number is None else score.tracks[number].program
+        for role, number in zip(config.roles, owner, strict=True)
+    )
+
+
+def others(score: Score, config: Config) -> tuple[Track, ...]:
+    """Tracks of a piece that have no role in the model."""
+    roles = assign_roles(score, config.roles)
+    return tuple(track for track, role in zip(score.tracks, roles, strict=True) if role is None)
 
 
 def with_new(score: Score, new: RollNotes, config: Config) -> Score:
@@ -102,10 +133,11 @@ def _merged(known: Notes, new: Notes) -> Notes:
     """Join two sets of notes of one track; a new note that a known one of its pitch would cut into gives way."""
     clear = np.ones(len(new), dtype=bool)
     for pitch in np.intersect1d(known.pitch, new.pitch):
-        theirs = np.flatnonzero(known.pitch == pitch)
-        mine = np.flatnonzero(new.pitch == pitch)
-        overlap = (new.onset[mine, None] < known.offset[theirs]) & (new.offset[mine, None] > known.onset[theirs])
-        clear[mine[overlap.any(axis=1)]] = False
+        theirs, mine = known.pitch == pitch, np.flatnonzero(new.pitch == pitch)
+        # Of the known notes that begin before a new one ends, does any sound beyond its onset?
+        n_before = np.searchsorted(known.onset[theirs], new.offset[mine])
+        latest = np.concatenate([[0], np.maximum.accumulate(known.offset[theirs])])
+        clear[mine[latest[n_before] > new.onset[mine]]] = False
     new = new.where(clear)
     columns = [np.concatenate([getattr(known, n), getattr(new, n)]) for n in ("onset", "offset", "pitch", "velocity")]
     return Notes(*columns)

@@ -129,10 +129,10 @@ def fill(
     Returns:
         The new notes of each sketch, in timesteps from its first bar; known notes are not among them.
     """
-    n_bars = sketches[0].n_bars
     made: list[list[RollNotes]] = [[] for _ in sketches]
     open_cells = [sketch.hidden.copy() for sketch in sketches]
-    for first in _window_starts(n_bars, config.n_bars):
+    hidden_bars = np.any([sketch.hidden.any(axis=0) for sketch in sketches], axis=0)
+    for first in window_starts(hidden_bars, config.n_bars):
         inside = slice(first, first + config.n_bars)
         if not any(cells[:, inside].any() for cells in open_cells):
             continue
@@ -140,15 +140,31 @@ def fill(
         for number, notes in enumerate(fresh):
             made[number].append(notes)
             open_cells[number][:, inside] = False
-    return [join([RollNotes.none(), *parts]) for parts in made]
+    return [join(parts) for parts in made]
 
 
-def _window_starts(n_bars: int, length: int) -> list[int]:
-    """First bars of the windows: half a window apart, the last one ending with the piece."""
-    if n_bars <= length:
-        return [0]
-    stride = max(1, length // 2)
-    return [*range(0, n_bars - length, stride), n_bars - length]
+def window_starts(hidden: NDArray[np.bool_], length: int) -> list[int]:
+    """First bars of the windows that fill all hidden bars.
+
+    A run that fits into a window lies in its middle, with known bars on both sides where there are any. A longer one is
+    gone through by half windows, beginning with half a window of known bars before it.
+
+    Args:
+        hidden: `(bar,)`.
+        length: Bars of a window.
+    """
+    last_start = max(0, len(hidden) - length)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], hidden, [False]]).astype(int)))
+    starts: list[int] = []
+    for first, end in edges.reshape(-1, 2).tolist():
+        if end - first <= length:
+            starts.append(min(max(0, first - (length - (end - first)) // 2), last_start))
+            continue
+        half = max(1, length // 2)
+        starts.append(min(max(0, first - half), last_start))
+        while starts[-1] + length < end:
+            starts.append(min(starts[-1] + half, last_start))
+    return starts
 
 
 def _fill_window(

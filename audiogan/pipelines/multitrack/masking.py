@@ -5,7 +5,7 @@ later or earlier bars hidden (`continue`), a block of bars and tracks hidden (`i
 """
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
 
@@ -19,12 +19,18 @@ class MaskConfig(BaseModel):
     bars: float = Field(default=0.2, ge=0, description="Later bars hidden, or as often earlier ones.")
     block: float = Field(default=0.2, ge=0, description="A run of bars hidden in some tracks.")
 
+    @model_validator(mode="after")
+    def _check(self) -> "MaskConfig":
+        if self.everything + self.tracks + self.bars + self.block <= 0:
+            raise ValueError("every job is 0; expected at least one above 0")
+        return self
+
 
 class SightConfig(BaseModel):
     """How much of a clip the discriminator is shown.
 
-    A corpus of a few thousand clips is soon known by heart. Shown a few cells at a time, D has to know what goes together
-    instead: which bars follow each other, which tracks agree, what a single bar may hold.
+    A corpus of a few thousand clips is soon known by heart. Shown a few cells at a time, D has to know what goes
+    together instead: which bars follow each other, which tracks agree, what a single bar may hold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,7 +66,6 @@ def draw_masks(n_clips: int, n_tracks: int, n_bars: int, config: MaskConfig, gen
         generator: Source of the draws, on CPU.
     """
     weights = torch.tensor([config.everything, config.tracks, config.bars, config.block])
-    assert float(weights.sum()) > 0, "at least one job"
     jobs = torch.multinomial(weights, n_clips, replacement=True, generator=generator).tolist()
     masks = torch.zeros(n_clips, n_tracks, n_bars)
     for mask, job in zip(masks, jobs, strict=True):

@@ -250,10 +250,9 @@ class Decoder(nn.Module):
         parts, velocity, timing = self.by_kind(codes)
         full = []
         for kind, logits in parts.items():
-            rows = self.layout.kinds[kind][1]
-            if len(rows) < self.layout.n_pitches:
+            if kind == "drums":
                 wide = logits.new_full((*logits.shape[:-1], self.layout.n_pitches), NEVER)
-                wide[..., rows] = logits
+                wide[..., self.layout.kinds[kind][1]] = logits
                 # A hit has no length: drums are never held.
                 logits = torch.stack([wide[:, 0], torch.full_like(wide[:, 1], NEVER)], dim=1)
             full.append(logits)

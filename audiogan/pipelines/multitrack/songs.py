@@ -3,6 +3,7 @@
 What worker processes do while a corpus is prepared; so nothing here imports torch.
 """
 
+import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -34,7 +35,7 @@ def spans_of(score: Score, numerator: int, denominator: int) -> list[tuple[int, 
     metres = list(score.metres)
     if not metres or metres[0].tick > 0:
         metres.insert(0, Metre(0, 4, 4))
-    ends = [metre.tick for metre in metres[1:]] + [score.n_ticks]
+    ends = [min(metre.tick, score.n_ticks) for metre in metres[1:]] + [score.n_ticks]
     bar = score.resolution * 4 * numerator // denominator
     spans: list[tuple[int, int]] = []
     for metre, end in zip(metres, ends, strict=True):
@@ -52,12 +53,15 @@ def _tempo_at(score: Score, tick: int) -> float:
 
 
 def parts_of(score: Score, grid: Grid, roles: tuple[Role, ...]) -> list[Part]:
-    """Put a score on the grid, one part for each span of the grid's metre."""
+    """Put a score on the grid, one part for each span of the grid's metre that is long enough for a clip."""
     parts = []
     for first, end in spans_of(score, grid.numerator, grid.denominator):
         bar = score.resolution * 4 * grid.numerator // grid.denominator
         n_bars = -(-(end - first) // bar)
-        notes = cut(quantise(score, grid, roles, first_tick=first), 0, n_bars * grid.n_timesteps)
+        if n_bars < grid.n_bars:
+            continue
+        notes = quantise(score, grid, roles, first_tick=first, end_tick=end)
+        notes = cut(notes, 0, -(-(end - first) * grid.beat_resolution // score.resolution))
         parts.append(Part(notes, n_bars, _tempo_at(score, first)))
     return parts
 
@@ -73,7 +77,7 @@ def read_parts(
         jobs: Processes; None for as many as are worth it.
     """
     work = partial(_work, grid=grid, roles=roles)
-    n_processes = min(len(entries) // SONGS_PER_PROCESS, jobs or 64)
+    n_processes = min(len(entries) // SONGS_PER_PROCESS, jobs or os.cpu_count() or 1)
     if n_processes < 2:
         return [work(entry) for entry in entries]
     with ProcessPoolExecutor(n_processes, mp_context=get_context("spawn")) as pool:

@@ -13,15 +13,25 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from audiogan.corpus import midi
 from audiogan.corpus.score import Score
+from audiogan.corpus.smf import rescale
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.multitrack.classic_synthesis import generate_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
-from audiogan.pipelines.multitrack.editing import count_bars, on_grid, sounding_tracks, with_new, without
+from audiogan.pipelines.multitrack.editing import (
+    count_bars,
+    on_grid,
+    others,
+    programs_of,
+    sounding_tracks,
+    with_new,
+    without,
+)
 from audiogan.pipelines.multitrack.filling import (
     Sketch,
     decode_clips,
@@ -35,7 +45,7 @@ from audiogan.pipelines.multitrack.networks import Generator, on_sphere
 from audiogan.representation.pianoroll import RollNotes, cut, draw, to_score
 
 DEFAULT_QPM = 120.0
-MAX_DRAWS = 16
+MAX_REDRAWS = 15
 MARGIN = 1.0
 """How far beyond the threshold a correction moves a logit that decoding got wrong."""
 
@@ -54,7 +64,8 @@ def generate(
     """Make new clips.
 
     A clip in which fewer than three tracks sound (or than were asked for), or that equals an earlier one, is drawn
-    again.
+    again, up to 15 times; at temperature 0 there is nothing to draw, and all clips are the same. A classic network
+    draws each clip once, as it was trained.
 
     Args:
         model: Trained networks.
@@ -74,27 +85,43 @@ def generate(
     _check_numbers(count=count, bars=bars, tempo=tempo, temperature=temperature)
     qpm = DEFAULT_QPM if tempo is None else tempo
     if not isinstance(config.network, CellsConfig):
+        if temperature != 1:
+            raise UnsupportedError(f"temperature {temperature:g}; expected 1, since a classic network knows no other")
         return generate_classic(model, count=count, seed=seed, bars=bars, qpm=qpm, tracks=tracks)
     wanted = _numbers_of(tracks, config)
     n_bars = bars or config.n_bars
     hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
     hidden[wanted] = True
     sketch = Sketch(RollNotes.none(), hidden)
-    clips: list[RollNotes | None] = [None] * count
+    drawn = fill(
+        model.modules,
+        config,
+        [sketch] * count,
+        seeds=[(n, 0) for n in range(count)],
+        seed=seed,
+        temperature=temperature,
+    )
+    clips: list[RollNotes] = []
     seen: set[bytes] = set()
-    for attempt in range(MAX_DRAWS):
-        missing = [number for number, clip in enumerate(clips) if clip is None]
-        if not missing:
-            break
-        seeds = [(number, attempt) for number in missing]
-        drawn = fill(model.modules, config, [sketch] * len(missing), seeds=seeds, seed=seed, temperature=temperature)
-        for number, notes in zip(missing, drawn, strict=True):
-            fingerprint = b"".join(getattr(notes, name).tobytes() for name in ("role", "start", "row"))
-            enough = len(set(notes.role.tolist())) >= min(3, len(wanted))
-            if (enough and fingerprint not in seen) or attempt == MAX_DRAWS - 1:
-                clips[number] = notes
-                seen.add(fingerprint)
-    return [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips if clip is not None]
+    for number, notes in enumerate(drawn):
+        attempt = 0
+        while temperature > 0 and attempt < MAX_REDRAWS and not _good(notes, seen, min(3, len(wanted))):
+            attempt += 1
+            (notes,) = fill(
+                model.modules, config, [sketch], seeds=[(number, attempt)], seed=seed, temperature=temperature
+            )
+        seen.add(_fingerprint(notes))
+        clips.append(notes)
+    return [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips]
+
+
+def _fingerprint(notes: RollNotes) -> bytes:
+    return b"".join(column.tobytes() for column in (notes.role, notes.start, notes.row))
+
+
+def _good(notes: RollNotes, seen: set[bytes], n_tracks: int) -> bool:
+    """Whether enough tracks sound and no earlier clip is the same."""
+    return len(set(notes.role.tolist())) >= n_tracks and _fingerprint(notes) not in seen
 
 
 def continue_clip(model: Model, score: Score, *, bars: int = 4, count: int = 1, seed: int = 0) -> list[Score]:
@@ -120,7 +147,7 @@ def continue_clip(model: Model, score: Score, *, bars: int = 4, count: int = 1, 
 
 
 def accompany(model: Model, score: Score, *, tracks: Sequence[str], count: int = 1, seed: int = 0) -> list[Score]:
-    """Write tracks to a piece; all other tracks stay as they are, and notes of the named ones are replaced.
+    """Write tracks that a piece lacks; all its notes stay as they are.
 
     Args:
         model: Trained networks.
@@ -131,12 +158,20 @@ def accompany(model: Model, score: Score, *, tracks: Sequence[str], count: int =
 
     Raises:
         UnsupportedError: A model or a metre that cannot do it.
-        UsageError: A track the model does not have, or a number out of range.
+        UsageError: A track the model does not have or the piece has already, or a number out of range.
     """
     config = _cells(model)
     _check_numbers(count=count)
+    wanted = _numbers_of(tracks, config)
+    taken = set(on_grid(score, config, count_bars(score, config)).role.tolist())
+    for number in wanted:
+        if number in taken:
+            name = config.roles[number].name
+            raise UsageError(
+                f"the clip has notes for {name} already; expected a track it lacks, or `infill --tracks {name}`"
+            )
     hidden = np.zeros((len(config.roles), count_bars(score, config)), dtype=bool)
-    hidden[_numbers_of(tracks, config)] = True
+    hidden[wanted] = True
     return _filled(model, score, hidden, count, seed)
 
 
@@ -171,12 +206,12 @@ def infill(
         raise UsageError(f"bars {first}-{last}; expected two bars from 1 to {n_bars}, the first not after the last")
     hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
     hidden[_numbers_of(tracks, config), first - 1 : last] = True
-    return _filled(model, score, hidden, count, seed)
+    return _filled(model, without(score, hidden, config), hidden, count, seed)
 
 
-def _filled(model: Model, score: Score, hidden: np.ndarray, count: int, seed: int) -> list[Score]:
+def _filled(model: Model, known: Score, hidden: NDArray[np.bool_], count: int, seed: int) -> list[Score]:
+    """Fill the hidden cells `(track, bar)` of a piece that holds known notes only, `count` times."""
     config: Config = model.config
-    known = without(score, hidden, config)
     sketch = Sketch(on_grid(known, config, hidden.shape[1]), hidden)
     made = fill(model.modules, config, [sketch] * count, seeds=[(number,) for number in range(count)], seed=seed)
     return [with_new(known, notes, config) for notes in made]
@@ -211,6 +246,9 @@ class _Ways:
 def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: int = 0) -> list[Score]:
     """Go from one clip to another, ends included; both are cut to the shorter one.
 
+    Tracks that have no role in the model are left out. The first half is written with the programs of the first clip,
+    the second half with those of the second; the tempo moves from one to the other.
+
     Args:
         model: Trained networks.
         first, second: The clips, as they are on the model's grid and tracks.
@@ -227,6 +265,7 @@ def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: 
         raise UsageError(f"{steps} steps; expected 2 to 1000, since both ends are among them")
     n_bars = min(count_bars(first, config), count_bars(second, config))
     a, b = _Ways(model, first, n_bars), _Ways(model, second, n_bars)
+    programs = [programs_of(score, config) for score in (first, second)]
     tempo_a, tempo_b = (score.tempos[0].qpm if score.tempos else DEFAULT_QPM for score in (first, second))
     made = []
     for step in range(steps):
@@ -235,13 +274,14 @@ def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: 
         # On the way each correction fades out before the middle, where the codes speak alone.
         near_a, near_b = max(0.0, 1 - 2 * t), max(0.0, 2 * t - 1)
         notes = _decoded(model, codes, [(a, near_a), (b, near_b)], n_bars)
-        made.append(to_score(notes, config.grid, config.roles, qpm=(1 - t) * tempo_a + t * tempo_b))
+        qpm = (1 - t) * tempo_a + t * tempo_b
+        made.append(to_score(notes, config.grid, config.roles, qpm=qpm, programs=programs[t > 0.5]))
     return made
 
 
 @torch.no_grad()
 def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: int = 0) -> list[Score]:
-    """Make clips like this one.
+    """Make clips like this one, with its programs, tempos and keys; tracks that have no role in the model stay.
 
     Args:
         model: Trained networks.
@@ -263,14 +303,17 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
     nothing = torch.zeros(way.codes.shape[:3])
     generator = model.modules["generator"]
     assert isinstance(generator, Generator)
-    qpm = score.tempos[0].qpm if score.tempos else DEFAULT_QPM
+    frame = rescale(score)
     made = []
     for number in range(count):
         z = torch.stack([z_for(generator.z_dim, seed, "vary", number, window) for window in range(len(way.codes))])
         free = generate_codes(model.modules, z, way.codes, nothing)
         codes = on_sphere((1 - strength) * way.codes + strength * free)
         notes = _decoded(model, codes, [(way, 1 - strength)], n_bars)
-        made.append(to_score(notes, config.grid, config.roles, qpm=qpm))
+        written = to_score(notes, config.grid, config.roles, programs=programs_of(score, config))
+        made.append(
+            replace(frame, tracks=(*written.tracks, *others(frame, config)), metres=frame.metres or written.metres)
+        )
     return made
 
 

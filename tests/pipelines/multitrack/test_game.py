@@ -16,7 +16,7 @@ from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cel
 from audiogan.pipelines.multitrack.config import CorpusConfig
 from audiogan.pipelines.multitrack.dataset import open_dataset, prepare
 from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, _Terms, phases
-from audiogan.pipelines.multitrack.masking import MaskConfig, draw_masks
+from audiogan.pipelines.multitrack.masking import MaskConfig, SightConfig, draw_masks, draw_sight
 from audiogan.pipelines.multitrack.networks import Encoder, build
 from tests.pipelines.multitrack.small import CONFIG, song
 
@@ -61,6 +61,32 @@ def test_jobs_come_up_as_often_as_asked() -> None:
 
 def test_a_clip_of_one_cell_can_only_be_hidden() -> None:
     assert (draw_masks(50, 1, 1, MaskConfig(), rng()) == 0).all()
+
+
+def test_a_game_without_jobs_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one above 0"):
+        MaskConfig(everything=0, tracks=0, bars=0, block=0)
+
+
+def test_sight_is_some_tracks_in_some_bars() -> None:
+    shown = draw_sight(2000, 5, 4, SightConfig(whole=0.25, track=0.5, bar=0.5), rng())
+    whole = shown.all(dim=2).all(dim=1).float().mean()
+    assert 0.25 < float(whole) < 0.31
+    assert shown.flatten(1).any(dim=1).all()
+    tracks, bars = shown.any(dim=2), shown.any(dim=1)
+    assert torch.equal(shown, tracks.unsqueeze(2) & bars.unsqueeze(1))
+    assert draw_sight(50, 5, 4, SightConfig(whole=1.0), rng()).all()
+
+
+def test_the_discriminator_sees_nothing_of_cells_out_of_sight() -> None:
+    modules = build(CONFIG)
+    terms = _Terms(modules, GameConfig(sight=SightConfig(whole=0.0, track=0.3, bar=0.5)))
+    mask = torch.zeros(20, 5, 2)
+    codes = torch.randn(20, 5, 2, 8, requires_grad=True)
+    terms.seen(mask, moment())(codes).sum().backward()
+    assert codes.grad is not None
+    blind = (codes.grad == 0).all(dim=-1)
+    assert 0.2 < float(blind.float().mean()) < 0.95
 
 
 # ---- changed cells

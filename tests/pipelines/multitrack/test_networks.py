@@ -109,3 +109,14 @@ def test_the_default_fits_the_box() -> None:
     modules = build(Config(network=CellsConfig(width=256)))
     n_weights = sum(p.numel() for module in modules.values() for p in module.parameters())
     assert 2 * n_weights < 16_000_000  # bytes, at half precision
+
+
+@pytest.mark.parametrize("sources", [[[200, 300]], [[39, 32]], [[-1, 5]]])
+def test_programs_out_of_range_are_refused(sources: list[list[int]]) -> None:
+    with pytest.raises(ValueError, match="two programs from 0 to 127"):
+        TrackConfig.model_validate({"name": "x", "sources": sources})
+
+
+def test_drums_that_fill_all_rows_are_never_held_either() -> None:
+    config = Config(n_bars=2, tracks=(LEAD, KIT), drum_map="gm47", lowest_pitch=35, n_pitches=47, network=NETWORK)
+    assert (build(config)["decoder"](torch.randn(2, 2, 2, 8))[0][:, 1, 1] == NEVER).all()
