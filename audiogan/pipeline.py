@@ -134,6 +134,11 @@ class Pipeline(Protocol):
         ...
 
     @property
+    def finish(self) -> Callable[..., None]:
+        """`(modules, config, dataset, *, seed)`: what remains to be done to the shared modules after training."""
+        ...
+
+    @property
     def load_modules(self) -> Callable[..., Any]:
         """`(tensors, config)` → networks by name, ready to use."""
         ...

@@ -1,5 +1,6 @@
 """Multitrack pianorolls: GANs that write MIDI clips for several instruments."""
 
+from audiogan.pipelines.multitrack.calibration import finish
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.dataset import open_dataset, prepare
 from audiogan.pipelines.multitrack.evaluation import evaluate
@@ -27,6 +28,7 @@ __all__ = [
     "build",
     "continue_clip",
     "evaluate",
+    "finish",
     "generate",
     "infill",
     "interpolate",

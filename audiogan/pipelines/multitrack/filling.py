@@ -196,7 +196,9 @@ def _fill_window(
         noise = torch.stack([z_for(codes[0].numel(), seed, "heat", first, *own) for own in seeds])
         codes = codes + (temperature - 1.0) * noise.view_as(codes) * (1 - mask.unsqueeze(-1))
     fresh = []
-    for number, notes in enumerate(notes_of(*decode_clips(modules, codes))):
+    logits, velocity, timing = decode_clips(modules, codes)
+    logits = logits + generator.calibration.cpu()[None, :, :, None, None, None]
+    for number, notes in enumerate(notes_of(logits, velocity, timing)):
         cells = open_cells[number][:, first : first + config.n_bars]
         bar = notes.start // n_timesteps
         inside = bar < cells.shape[1]

@@ -293,6 +293,10 @@ class Generator(nn.Module):
         self.bar = nn.Parameter(torch.zeros(n_bars, width))
         self.blocks = nn.ModuleList(BarMix(width, n_bars) for _ in range(network.depth))
         self.out = nn.Linear(width, n_tracks * network.code_dim)
+        self.code_dim = network.code_dim
+        # What is added to the logits of cells made from its codes; see `calibration`. Planes onset and sustain.
+        self.calibration: Tensor
+        self.register_buffer("calibration", torch.zeros(2, n_tracks))
 
     @property
     def z_dim(self) -> int:

@@ -25,9 +25,11 @@ def model_of(config: Config = CONFIG, seed: int = 0) -> Model:
         for name, parameter in modules["decoder"].named_parameters():
             if name.endswith("bias") and parameter.dim() == 3:
                 nn.init.normal_(parameter, -1.0, 1.0)
+            elif name.endswith("rhythm.weight"):  # loud enough that codes make a difference
+                nn.init.normal_(parameter, 0.0, 3.0)
         for name, parameter in modules["generator"].named_parameters():
             if "second" in name:  # the branches that begin silent, so that bars hear each other
-                nn.init.normal_(parameter, 0.0, 0.3)
+                nn.init.normal_(parameter, 0.0, 1.0)
         for module in modules.values():
             module.eval().requires_grad_(False)
     return Model(modules, config, {}, folder=Path("small"), name="small")
