@@ -33,8 +33,9 @@ ModelName = Annotated[str | None, typer.Option("--model", help="Name of a shippe
 Seed = Annotated[int, typer.Option(help="The same seed gives the same music.")]
 Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
 Out = Annotated[Path | None, typer.Option(help="Folder for the results.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace files of the same name.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier result.")]
 Listen = Annotated[bool, typer.Option("--listen", help="Also write a WAV sketch of each clip and a page to hear them.")]
+Preview = Annotated[bool, typer.Option("--preview", help="Also write a picture of each clip, a pianoroll as PNG.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -89,6 +90,7 @@ def generate_midi(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -108,6 +110,7 @@ def interpolate(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -127,6 +130,7 @@ def continue_clip(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -146,6 +150,7 @@ def accompany(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -166,6 +171,7 @@ def infill(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -185,6 +191,7 @@ def vary(
     out: Out = None,
     overwrite: Overwrite = False,
     listen: Listen = False,
+    preview: Preview = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -245,12 +252,11 @@ def train(
             quiet=quiet,
             progress=terminal.progress("files"),
         )
-        ended = (
-            f"wrote {trained.model}"
-            if trained.model
-            else f"stopped after {trained.step} steps; continue with --resume {trained.run}"
-        )
-        terminal.show(trained.as_json(), [ended], trained.exit_code)
+        lines = [f"wrote {trained.model}"] if trained.model else []
+        if trained.exit_code:
+            stopped = f"stopped after {trained.step} steps; continue with --resume {trained.run}"
+            lines = [stopped, *(f"{line}, which can be used as it is" for line in lines)]
+        terminal.show(trained.as_json(), lines, trained.exit_code)
 
 
 @app.command()
@@ -258,9 +264,10 @@ def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a shipped model, or a folder.")],
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the report.")] = None,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Real music to compare with.")] = None,
-    count: Annotated[int | None, typer.Option(help="How many clips to make for it.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many clips to make for it, 8 or more.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
+    overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -270,8 +277,7 @@ def evaluate(
         from audiogan import workflow
 
         bar = terminal.progress("measures")
-        given = {} if count is None else {"count": count}
-        given |= {"reference": reference, "seed": seed, "progress": bar}
+        given = {"count": count, "seed": seed, "overwrite": overwrite, "reference": reference, "progress": bar}
         measured = workflow.evaluate(model, report=report, device=device, **given)
         terminal.show(measured.as_json(), [measured.as_text()])
 
@@ -334,7 +340,7 @@ def _make(verb: str, *, json: bool, quiet: bool, debug: bool, **options: Any) ->
 
 def _tell(terminal: Terminal, result: Any) -> None:
     for refusal in result.refused:
-        terminal.say(f"{refusal.file}: {refusal.reason}: {refusal.message}")
+        terminal.warn(f"{refusal.file}: {refusal.reason}: {refusal.message}")
     lines = [str(result.folder / file["file"]) for file in result.files]
     page = result.folder / "index.html"
     if any(file["file"] == page.name for file in result.files):
@@ -361,6 +367,8 @@ def _facts(values: Mapping[str, Any], indent: str = "") -> Iterator[str]:
 
 def _verdicts(found: Mapping[str, Any]) -> Iterator[str]:
     """Say in a line per file what the gate makes of it."""
+    if not found.get("files", [found]):
+        yield "no music files there; expected .mid files, or .npz or .npy rolls"
     for file in found.get("files", [found]):
         name = f"{file['path']}: " if "path" in file else ""
         if file["status"] == "ok":
@@ -368,14 +376,14 @@ def _verdicts(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{name}ok, {file['kind']}, {file['notes']} notes, {file['seconds']} s{warnings}"
         else:
             yield f"{name}refused, {file['reason']}"
-    if "counts" in found:
+    if found.get("counts"):
         yield ", ".join(f"{code}: {count}" for code, count in found["counts"].items())
 
 
 def _inspect_code(found: Mapping[str, Any]) -> int:
-    """0 when all is taken, 3 when nothing is, 5 in between."""
+    """0 when all is taken, 3 when nothing is or nothing is there, 5 in between."""
     files = found.get("files", [found])
     taken = sum(file["status"] == "ok" for file in files)
-    if taken == len(files):
-        return 0
-    return 5 if taken else 3
+    if not taken:
+        return 3
+    return 0 if taken == len(files) else 5

@@ -26,7 +26,7 @@ class Terminal:
 
     Args:
         as_json: Print the result as one JSON object.
-        quiet: Show no progress and no messages; errors are still told.
+        quiet: Show no progress and no messages; errors and refused inputs are still told.
         debug: Show the traceback of an error.
     """
 
@@ -79,6 +79,10 @@ class Terminal:
         """Tell something on standard error."""
         if not self.quiet:
             _write(sys.stderr, text)
+
+    def warn(self, text: str) -> None:
+        """Tell on standard error what must not go unheard, also when quiet."""
+        _write(sys.stderr, text)
 
     def progress(self, label: str) -> Callable[[int, int], None] | None:
         """Return a function to call with items done and their number, or None when quiet."""

@@ -121,11 +121,24 @@ class TestMaking:
         monkeypatch.setattr(workflow, "generate_midi", lambda **options: asked.update(options) or made)
         run(
             *("generate", "midi", "--count", 3, "--bars", 8, "--tempo", 99.5, "--tracks", "a, b", "--temperature", 0.5),
-            *("--model", "m", "--seed", 7, "--device", "cpu", "--out", "o", "--overwrite", "--listen", "--quiet"),
+            *(
+                "--model",
+                "m",
+                "--seed",
+                7,
+                "--device",
+                "cpu",
+                "--out",
+                "o",
+                "--overwrite",
+                "--listen",
+                "--preview",
+                "--quiet",
+            ),
         )
         assert asked == {
             "count": 3, "bars": 8, "tempo": 99.5, "tracks": "a, b", "temperature": 0.5, "model": "m", "seed": 7,
-            "device": "cpu", "out": Path("o"), "overwrite": True, "listen": True, "progress": None,
+            "device": "cpu", "out": Path("o"), "overwrite": True, "listen": True, "preview": True, "progress": None,
         }  # fmt: skip
 
     def test_json_is_one_object_and_nothing_else(self, run: Run, tmp_path: Path) -> None:
@@ -177,6 +190,22 @@ class TestMaking:
         assert out.count("01_my_clip.mid") == 1
         assert "gone.mid: missing:" in err
         assert "1 refused, 1 files written" in err
+
+    def test_quiet_still_names_what_was_refused(self, run: Run, tmp_path: Path, clip: Path) -> None:
+        code, _, err = run("vary", clip, tmp_path / "gone.mid", "--out", tmp_path / "out", "--quiet")
+        assert code == 5
+        assert err.count("\n") == 1
+        assert "gone.mid: missing:" in err
+
+    @pytest.mark.parametrize("verb", ["continue", "accompany", "infill", "vary", "interpolate"])
+    def test_preview_is_an_option_of_every_verb_for_clips(
+        self, run: Run, tmp_path: Path, clip: Path, verb: str
+    ) -> None:
+        more = {"accompany": ("--tracks", "drums"), "infill": ("--bars", "1"), "interpolate": (clip,)}.get(verb, ())
+        code, out, _ = run(verb, clip, *more, "--preview", "--out", tmp_path / "out")
+        assert code == 0
+        assert "01_" in out.split(".png")[0]
+        assert out.count(".png") == out.count(".mid")
 
     def test_an_existing_result_is_exit_code_73(self, run: Run, tmp_path: Path) -> None:
         run("generate", "midi", "--count", 1, "--out", tmp_path)
@@ -241,7 +270,10 @@ def test_train_hands_over_its_options(
     assert asked == [(recipe, overrides, usual | options)]
 
 
-@pytest.mark.parametrize(("arguments", "extra"), [((), {}), (("--count", 9), {"count": 9})])
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [((), {}), (("--count", 9), {"count": 9}), (("--overwrite",), {"overwrite": True})],
+)
 def test_evaluate_hands_over_its_options(
     run: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any, ...], extra: dict[str, Any]
 ) -> None:
@@ -262,6 +294,7 @@ def test_evaluate_hands_over_its_options(
     usual = ("evaluate", "m", "--report", "r", "--reference", "real", "--seed", 3, "--device", "cpu", "--quiet")
     assert run(*usual, *arguments)[1] == "a table\n"
     expected = {"report": Path("r"), "reference": Path("real"), "seed": 3, "device": "cpu", "progress": None}
+    expected |= {"count": None, "overwrite": False}
     assert asked == [("m", expected | extra)]
 
 
@@ -269,6 +302,16 @@ def test_a_stopped_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(workflow, "train", lambda *_, **__: Trained(Path("run"), None, 5, 143))
     code, out, _ = run("train", "songs")
     assert (code, out) == (143, "stopped after 5 steps; continue with --resume run\n")
+
+
+def test_a_stopped_run_has_a_model_to_use(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "train", lambda *_, **__: Trained(Path("run"), Path("run/model"), 5, 130))
+    code, out, _ = run("train", "songs")
+    assert code == 130
+    assert out.splitlines() == [
+        "stopped after 5 steps; continue with --resume run",
+        "wrote run/model, which can be used as it is",
+    ]
 
 
 def test_diverged_training_is_exit_code_4(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,6 +338,7 @@ def test_a_mistyped_recipe_is_exit_code_2(run: Run) -> None:
         ({"files": [{"status": "ok"}, {"status": "skip"}]}, 5),
         ({"files": [{"status": "skip"}]}, 3),
         ({"files": [{"status": "ok"}]}, 0),
+        ({"files": []}, 3),
     ],
 )
 def test_inspect_exit_codes(run: Run, monkeypatch: pytest.MonkeyPatch, found: dict[str, Any], code: int) -> None:
@@ -311,6 +355,11 @@ def test_inspect_says_a_line_per_file(run: Run, clip: Path) -> None:
     assert out.splitlines()[-1] == "empty_file: 1, ok: 1"
     code, out, _ = run("inspect", clip)
     assert (code, out) == (0, "ok, midi, 16 notes, 4.775 s\n")
+
+
+def test_inspect_says_that_a_folder_holds_nothing(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("inspect", tmp_path)
+    assert (code, out) == (3, "no music files there; expected .mid files, or .npz or .npy rolls\n")
 
 
 def test_long_lists_are_shown_by_their_beginning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ never meet a wrapper. Global generators are seeded here and nowhere else.
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,15 +21,15 @@ from torch import Tensor
 from audiogan.adversarial.game import Moment, seed_of
 from audiogan.errors import UsageError
 
+DEVICE = re.compile(r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")
+
 
 class RuntimeConfig(BaseModel):
     """Where and how exactly to compute."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto takes CUDA when there is one."
-    )
+    device: str = Field(default="auto", pattern=DEVICE.pattern, description="auto takes CUDA when there is one.")
     threads: int = Field(default=0, ge=0, description="CPU threads per process; 0 leaves the library's choice.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on CUDA, fp32 on CPU."
@@ -218,13 +219,19 @@ def choose_device(name: str) -> torch.device:
         name: `auto`, `cpu`, `cuda` or `cuda:N`.
 
     Raises:
-        UsageError: CUDA was asked for and there is none.
+        UsageError: Another name, or a CUDA device that is not there.
     """
+    if not DEVICE.fullmatch(name):
+        raise UsageError(f"device {name!r}; expected auto, cpu, cuda or cuda:N", "no_device")
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UsageError(f"device {name}: no CUDA device is usable here; expected `auto` or `cpu`", "no_device")
-    return torch.device(name)
+    device = torch.device(name)
+    if device.index is not None and device.index >= torch.cuda.device_count():
+        n_devices = torch.cuda.device_count()
+        raise UsageError(f"device {name}: there are {n_devices} CUDA devices; expected cuda:0 and up", "no_device")
+    return device
 
 
 @contextlib.contextmanager

@@ -8,16 +8,15 @@ form and drawn into planes window by window. Written for MuseGAN's task (arXiv 1
 repeated notes; tempo, metre and key stay with the `Score`.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
+from audiogan.representation.rollnotes import RollNotes, cut
 
 PLANES = ("onset", "sustain", "velocity", "timing")
-COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
 TICKS_PER_BEAT = 480
 MAX_VELOCITY = 127
 DEFAULT_VELOCITY = 100
@@ -89,74 +88,6 @@ class Grid:
         """Percussion keys that can be written, ascending."""
         keys = sorted(set(DRUM_MAPS[self.drum_map].values()))
         return tuple(key for key in keys if 0 <= key - self.lowest_pitch < self.n_pitches)
-
-
-@dataclass(frozen=True, eq=False)
-class RollNotes:
-    """Notes on the grid as columns, sorted by start; a cell holds at most one onset and sounding notes never overlap.
-
-    Args:
-        role: `(note,)` int16, index of the role.
-        start, end: `(note,)` int32, timesteps, start < end.
-        row: `(note,)` int16, pitch minus the grid's lowest pitch.
-        velocity: `(note,)` uint8, 1–127.
-        timing: `(note,)` float32, timesteps, [-0.5, 0.5).
-        n_merged: Notes that shared a cell with another one and were merged into it.
-        n_folded: Notes outside the pitch range, moved by octaves (drums: left out).
-    """
-
-    role: NDArray[np.int16]
-    start: NDArray[np.int32]
-    end: NDArray[np.int32]
-    row: NDArray[np.int16]
-    velocity: NDArray[np.uint8]
-    timing: NDArray[np.float32]
-    n_merged: int = 0
-    n_folded: int = 0
-
-    def __len__(self) -> int:
-        return len(self.start)
-
-    @property
-    def columns(self) -> tuple[NDArray, ...]:
-        """The six columns, in the order of `COLUMNS`."""
-        return (self.role, self.start, self.end, self.row, self.velocity, self.timing)
-
-    @classmethod
-    def from_columns(cls, columns: Iterable[NDArray], *, n_merged: int = 0, n_folded: int = 0) -> "RollNotes":
-        """Build from columns in the order of `COLUMNS`, of any numeric type."""
-        role, start, end, row, velocity, timing = columns
-        return cls(
-            role.astype(np.int16, copy=False),
-            start.astype(np.int32, copy=False),
-            end.astype(np.int32, copy=False),
-            row.astype(np.int16, copy=False),
-            velocity.astype(np.uint8, copy=False),
-            timing.astype(np.float32, copy=False),
-            n_merged,
-            n_folded,
-        )
-
-    @classmethod
-    def none(cls) -> "RollNotes":
-        """No notes."""
-        return cls.from_columns([np.zeros(0)] * len(COLUMNS))
-
-    def where(self, mask: NDArray) -> "RollNotes":
-        """Keep the notes where `mask` `(note,)` is true, or take them in the order of the numbers in it."""
-        return RollNotes.from_columns(column[mask] for column in self.columns)
-
-
-def pile(parts: Sequence[RollNotes]) -> RollNotes:
-    """Put notes one after the other, unsorted."""
-    columns = zip(*(part.columns for part in (RollNotes.none(), *parts)), strict=True)
-    return RollNotes.from_columns(np.concatenate(column) for column in columns)
-
-
-def join(parts: Sequence[RollNotes]) -> RollNotes:
-    """Put notes together, sorted by start."""
-    piled = pile(parts)
-    return piled.where(np.lexsort((piled.row, piled.role, piled.start)))
 
 
 # ---- encode
@@ -278,19 +209,6 @@ def _merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
     order = np.lexsort((row, role, start))
     columns = (column[order] for column in (role, start, end, row, velocity, timing))
     return RollNotes.from_columns(columns, n_merged=table.shape[1] - len(heads), n_folded=n_folded)
-
-
-def cut(notes: RollNotes, first: int, last: int) -> RollNotes:
-    """Cut the timesteps from `first` up to `last` out of `notes`, counted from `first`.
-
-    A note that sounds over an edge is split there, as an editor would split a clip: its part inside starts or ends on
-    the edge.
-    """
-    inside = notes.where((notes.start < last) & (notes.end > first))
-    start, end = np.maximum(inside.start, first) - first, np.minimum(inside.end, last) - first
-    timing = np.where(inside.start < first, 0.0, inside.timing)
-    columns = (inside.role, start, end, inside.row, inside.velocity, timing)
-    return RollNotes.from_columns(columns, n_merged=notes.n_merged, n_folded=notes.n_folded)
 
 
 def draw(notes: RollNotes, grid: Grid, n_roles: int) -> NDArray[np.float32]:

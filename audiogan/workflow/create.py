@@ -1,8 +1,9 @@
 """The verbs that make music: new clips, and clips made with the user's own.
 
 Every verb loads a model, makes scores, writes each as a MIDI file named `NN_SOURCE.mid` into one folder and returns
-what it did. With `listen` it adds a sketch of the sound per clip and a page to see and hear them all. With several
-input files, one that cannot be read is reported and the rest go on.
+what it did. With `listen` it adds a sketch of the sound per clip and a page to see and hear them all, with `preview` a
+picture per clip. With several input files, one that cannot be used is reported and the rest go on; options that no clip
+could satisfy end the verb.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,16 +12,20 @@ from typing import Any
 
 from audiogan.corpus import midi
 from audiogan.corpus.names import escape, safe_stem
-from audiogan.corpus.score import Score
-from audiogan.errors import CorpusError, UsageError
+from audiogan.corpus.score import Metre, Note, Notes, Score, Track
+from audiogan.errors import AudioganError, CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import Model, Progress
 from audiogan.version import __version__
-from audiogan.workflow.model import load
+from audiogan.workflow.model import load, track_names
 from audiogan.workflow.outputs import OutputFolder, Result, describe, options
-from audiogan.workflow.page import Entry, add_page, add_sound
+from audiogan.workflow.page import Entry, add_page, add_picture, add_sound
 
 Clips = str | Path | Sequence[str | Path]
 Where = str | Path | None
+Make = Callable[..., list[Score]]
+
+# The pipeline has the same; they are checked here first, before a model is loaded and a folder made.
+COUNTS, BARS, TEMPOS, TEMPERATURES, STEPS = (1, 100_000), (1, 1000), (10, 1000), (0, 2), (2, 1000)
 
 
 def generate_midi(
@@ -36,22 +41,24 @@ def generate_midi(
     out: Where = None,
     overwrite: bool = False,
     listen: bool = False,
+    preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Make new multitrack clips, one MIDI file each.
 
     Args:
-        count: How many clips, 1–10,000.
+        count: How many clips, 1–100,000.
         bars: Length of each; None for the model's own.
-        tempo: In quarter notes per minute, 10–400; None for the model's choice.
+        tempo: In quarter notes per minute, 10–1,000; None for the model's choice.
         tracks: Names of the tracks to keep, as a list or as `"drums,bass"`; None for all.
         temperature: 0–2; 0 is the most typical clip, above 1 is wilder.
         model: Shipped name or folder; None for the default model.
         seed: 0 or more; the same seed and options give the same bytes.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         out: Folder for the files; None for `audiogan-clips`.
-        overwrite: Replace files of the same name.
+        overwrite: Replace an earlier result.
         listen: Also write a WAV sketch of each clip and `index.html`.
+        preview: Also write a pianoroll of each clip as PNG.
         progress: Called with the clips written and their number.
 
     Raises:
@@ -59,16 +66,16 @@ def generate_midi(
         CheckpointError: No such model.
         OutputError: The folder holds an earlier result, or cannot be written.
     """
-    _within("count", count, 1, 10_000)
-    _within("bars", bars, 1, 1024)
-    _within("tempo", tempo, 10, 400)
-    _within("temperature", temperature, 0, 2)
+    _within("count", count, COUNTS)
+    _within("bars", bars, BARS)
+    _within("tempo", tempo, TEMPOS)
+    _within("temperature", temperature, TEMPERATURES)
     given = options(
         {"count": count, "bars": bars, "tempo": tempo, "tracks": _names(tracks), "temperature": temperature}
     )
-    chosen = _load(model, device, seed)
+    chosen = _load(model, device, seed, given.get("tracks"))
     with _open(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, progress, count)
+        writer = _Writer(folder, chosen, seed, listen, preview, progress, count)
         writer.add_all(chosen.generate(seed=seed, **given), "clip")
         writer.finish("New clips")
     return folder.result()
@@ -85,6 +92,7 @@ def interpolate(
     out: Where = None,
     overwrite: bool = False,
     listen: bool = False,
+    preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Go from one MIDI clip to another in `steps` files, ends included.
@@ -99,17 +107,18 @@ def interpolate(
         out: The same; None for `audiogan-interpolation`.
         overwrite: The same.
         listen: The same.
+        preview: The same.
         progress: The same.
 
     Raises:
         CorpusError: One of the two clips is refused.
     """
-    _within("steps", steps, 2, 1000)
+    _within("steps", steps, STEPS)
     ends = [_read(Path(first)), _read(Path(second))]
     chosen = _load(model, device, seed)
     given = {"steps": steps, "sources": [facts for _, facts in ends]}
     with _open(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, progress, steps)
+        writer = _Writer(folder, chosen, seed, listen, preview, progress, steps)
         writer.add_all(chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed), "step")
         writer.finish("From one clip to another")
     return folder.result()
@@ -120,10 +129,15 @@ def continue_clip(clips: Clips, *, bars: int = 4, **common: Any) -> Result:
 
     Args:
         clips: One MIDI file or several.
-        bars: How many to add, 1–1,024.
-        common: `count`, `model`, `seed`, `device`, `out`, `overwrite`, `listen`, `progress` as for `generate_midi`.
+        bars: How many to add, 1–1,000.
+        common: `count`, `model`, `seed`, `device`, `out`, `overwrite`, `listen`, `preview` and `progress` as for
+            `generate_midi`.
+
+    Raises:
+        UsageError: An option that no clip can satisfy.
+        CorpusError: The only clip cannot be used: it is refused by the gate, or in a metre that the model lacks.
     """
-    _within("bars", bars, 1, 1024)
+    _within("bars", bars, BARS)
     return _from_clips("continue", clips, {"bars": bars}, Model.continue_clip, **common)
 
 
@@ -168,7 +182,7 @@ def vary(clips: Clips, *, strength: float = 0.3, **common: Any) -> Result:
         strength: 0 copies the clip, 1 is a free sample.
         common: As for `continue_clip`.
     """
-    _within("strength", strength, 0, 1)
+    _within("strength", strength, (0, 1))
     return _from_clips("vary", clips, {"strength": strength}, Model.vary, **common)
 
 
@@ -190,7 +204,7 @@ def _from_clips(
     verb: str,
     clips: Clips,
     given: Mapping[str, Any],
-    make: Callable[..., list[Score]],
+    make: Make,
     *,
     count: int = 1,
     model: Where = None,
@@ -199,37 +213,80 @@ def _from_clips(
     out: Where = None,
     overwrite: bool = False,
     listen: bool = False,
+    preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    _within("count", count, 1, 10_000)
+    _within("count", count, COUNTS)
     paths = [Path(clips)] if isinstance(clips, str | Path) else [Path(clip) for clip in clips]
     if not paths:
         raise UsageError(f"{verb}: no clip given; expected one MIDI file or more")
-    chosen = _load(model, device, seed)
+    chosen = _load(model, device, seed, given.get("tracks"))
     facts = {**given, "count": count}
     with _open(out or f"audiogan-{verb}", verb, chosen, seed, facts, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, progress, count * len(paths))
+        writer = _Writer(folder, chosen, seed, listen, preview, progress, count * len(paths))
         for path in paths:
             try:
                 score, source = _read(path)
                 made = make(chosen, score, count=count, seed=seed, **given)
-            except (CorpusError, UsageError) as error:
-                if len(paths) == 1:
+                writer.add_all(made, safe_stem(path.stem), source=source)
+            except AudioganError as error:
+                if not _is_of_the_clip(error, chosen, make, given):
                     raise
+                if len(paths) == 1:
+                    raise _refusal(error) from error
                 folder.refuse(path, error)
-                continue
-            writer.add_all(made, safe_stem(path.stem), source=source)
         writer.finish(verb.capitalize())
     return folder.result()
+
+
+def _is_of_the_clip(error: AudioganError, model: Model, make: Make, given: Mapping[str, Any]) -> bool:
+    """Whether another clip might do, so that the others are worth a try."""
+    if isinstance(error, UnsupportedError):
+        return not _is_lacking(model, make, given)
+    if isinstance(error, UsageError):
+        # Bars may lie beyond the end, tracks may be there already; what does not depend on the clip has been checked.
+        return make in (Model.infill, Model.accompany)
+    return isinstance(error, CorpusError) or (isinstance(error, OutputError) and error.reason == "too_many_channels")
+
+
+def _is_lacking(model: Model, make: Make, given: Mapping[str, Any]) -> bool:
+    """Whether a model refuses even one plain note in its own metre, so that it lacks the verb altogether."""
+    numerator, _, denominator = str(getattr(model.config, "metre", "4/4")).partition("/")
+    metre = Metre(0, int(numerator), int(denominator))
+    bars = given.get("bars")
+    # The note lies after the bars that are written anew, which would leave a piece without notes.
+    onset = (bars[1] if isinstance(bars, tuple) else 0) * 480 * 4 * metre.numerator // metre.denominator
+    plain = Score(480, (Track(Notes.from_list([Note(onset, onset + 480, 60, 64)])),), metres=(metre,))
+    try:
+        make(model, plain, count=1, seed=0, **given)
+    except UnsupportedError:
+        return True
+    except AudioganError:
+        return False
+    return False
+
+
+def _refusal(error: AudioganError) -> AudioganError:
+    """Return what ends a verb whose only clip cannot be used; wrong bars stay wrong usage."""
+    kept = isinstance(error, CorpusError | UsageError)
+    return error if kept else CorpusError(str(error), error.reason)
 
 
 class _Writer:
     """Numbers the clips of one verb and writes them."""
 
     def __init__(
-        self, folder: OutputFolder, model: Model, seed: int, listen: bool, progress: Progress | None, n_clips: int
+        self,
+        folder: OutputFolder,
+        model: Model,
+        seed: int,
+        listen: bool,
+        preview: bool,
+        progress: Progress | None,
+        n_clips: int,
     ) -> None:
-        self._folder, self._listen = folder, listen
+        self._folder, self._listen, self._preview = folder, listen, preview
+        self._n_digits = max(2, len(str(n_clips)))
         self._progress, self._n_clips = progress, n_clips
         self._text = f"generated by audiogan {__version__}, model {model.name} {model.sha256[:12]}, seed {seed}"
         self._entries: list[Entry] = []
@@ -237,10 +294,12 @@ class _Writer:
     def add_all(self, scores: Sequence[Score], stem: str, **facts: Any) -> None:
         for score in scores:
             number = len(self._entries) + 1
-            name = f"{number:02d}_{stem}.mid"
+            name = f"{number:0{self._n_digits}d}_{stem}.mid"
             self._folder.add(
                 name, lambda path, score=score: midi.write(score, path, text=self._text), **facts, **describe(score)
             )
+            if self._preview:
+                add_picture(self._folder, score, name)
             sound = add_sound(self._folder, score, name) if self._listen else None
             self._entries.append(Entry(score, name, sound))
             if self._progress:
@@ -251,9 +310,14 @@ class _Writer:
             add_page(self._folder, title, {title: self._entries})
 
 
-def _load(model: Where, device: str, seed: int) -> Model:
-    _within("seed", seed, 0, (1 << 63) - 1)
-    return load(model, device=device)
+def _load(model: Where, device: str, seed: int, tracks: Sequence[str] | None = None) -> Model:
+    check_seed(seed)
+    chosen = load(model, device=device)
+    known = track_names(chosen)
+    for name in tracks or ():
+        if known and name.lower() not in {track.lower() for track in known}:
+            raise UsageError(f"track {name!r}; expected some of: {', '.join(known)}")
+    return chosen
 
 
 def _open(
@@ -275,6 +339,12 @@ def _names(tracks: str | Sequence[str] | None) -> list[str] | None:
     return None if tracks is None else [name.strip() for name in tracks if name.strip()]
 
 
-def _within(name: str, value: float | None, low: float, high: float) -> None:
+def check_seed(seed: int) -> None:
+    """Refuse a seed that is negative or takes more than 63 bits."""
+    _within("seed", seed, (0, (1 << 63) - 1))
+
+
+def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:
+    low, high = limits
     if value is not None and not low <= value <= high:
         raise UsageError(f"{name}: {value}; expected {low} to {high}")

@@ -1,7 +1,7 @@
 """The verbs that learn: prepare a corpus, train on it, measure a model.
 
-A run folder holds the resolved recipe, what was taken of the corpus, the record, the checkpoints and, at the end, the
-model to use and to share.
+A run folder holds the resolved recipe, what it began with, what was taken of the corpus, the record, the checkpoints
+and, at the end, the model to use and to share.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,24 +13,30 @@ from audiogan import recipe as recipes
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.errors import OutputError, RecipeError, UsageError
-from audiogan.pipeline import Pipeline, Progress
+from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
 from audiogan.workflow.cache import Prepared, fill
-from audiogan.workflow.model import load
+from audiogan.workflow.create import check_seed
+from audiogan.workflow.model import CARD, load, load_card
 from audiogan.workflow.outputs import write_json
-from audiogan.workflow.provenance import provenance
+from audiogan.workflow.provenance import ORIGIN, origin, provenance
 from audiogan.workflow.sections import resolve
 
 if TYPE_CHECKING:
     from audiogan.adversarial.runtime import Runtime
 
 RECIPE = "recipe.yaml"
+MIN_CLIPS = 8
 Overrides = Iterable[str]
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that ended: `exit_code` is 0 when its budget is spent, 130 or 143 after a signal."""
+    """A run that ended: `exit_code` is 0 when its budget is spent, 130 or 143 after a signal.
+
+    `model` is where the model lies, after a signal what had been learnt until then; None on all processes but the main
+    one.
+    """
 
     run: Path
     model: Path | None
@@ -89,7 +95,7 @@ def train(
         overrides: `section.key=value` texts.
         out: Run folder; None for `runs/NAME`.
         resume: Continue this run exactly; its own recipe is used.
-        init: Begin with the weights of this model.
+        init: Begin with the weights of this model; not with `resume`, since a run keeps its beginning.
         device: `auto`, `cpu`, `cuda` or `cuda:N`; anything but `auto` overrides the recipe.
         jobs: Processes that read files; None for one per core.
         quiet: Show no training progress.
@@ -99,6 +105,8 @@ def train(
         TrainingError: A loss is not finite; the last good checkpoint stays.
         OutputError: The run folder holds a run already.
     """
+    if init is not None and resume is not None:
+        raise UsageError("--init and --resume together; expected one of them, since a run keeps its own weights")
     overrides = [*overrides, *([] if device == "auto" else [f"train.runtime.device={device}"])]
     source, run = _source(recipe, out, resume)
     checked, pipeline = resolve(source, overrides)
@@ -113,17 +121,41 @@ def train(
         runtime.close()
 
 
-def evaluate(model: str | Path, *, report: str | Path | None = None, device: str = "auto", **options: Any) -> Any:
+def evaluate(
+    model: str | Path,
+    *,
+    report: str | Path | None = None,
+    count: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    overwrite: bool = False,
+    **options: Any,
+) -> Any:
     """Measure a model and return the pipeline's result.
 
     Args:
         model: Shipped name, model folder or run folder.
         report: Folder for the report; None for none.
+        count: Clips to make for it, 8 or more; None for the pipeline's choice.
+        seed: 0 or more; the same seed gives the same figures.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        overwrite: Replace an earlier report.
         options: Passed on to the pipeline's `evaluate`.
+
+    Raises:
+        UsageError: `count` or `seed` out of range.
+        OutputError: The folder holds a report already.
     """
+    check_seed(seed)
+    if count is not None and count < MIN_CLIPS:
+        raise UsageError(f"count: {count}; expected {MIN_CLIPS} or more, since fewer clips have no statistics")
+    folder = None if report is None else Path(report)
+    earlier = [] if folder is None or overwrite else sorted(folder.glob("report.*"))
+    if earlier:
+        raise OutputError(f"{escape(earlier[0])} exists already; choose another --report or add --overwrite", "exists")
     loaded = load(model, device=device)
-    return loaded.verbs.evaluate(loaded, report=None if report is None else Path(report), **options)
+    given = options | {"seed": seed} | ({} if count is None else {"count": count})
+    return loaded.verbs.evaluate(loaded, report=folder, **given)
 
 
 def _source(recipe: str | Path | None, out: str | Path | None, resume: str | Path | None) -> tuple[Path, Path]:
@@ -179,11 +211,10 @@ def _train(
     dataset = pipeline.open_dataset(prepared.folder, config, corpus, "train")
     with seeded(recipe.seed, "modules"):
         modules = pipeline.build(config)
-    if init is not None:
-        _begin_with(modules, init)
+    parent = None if init is None else _begin_with(modules, init)
     game = pipeline.phases(modules, config, recipe.section("game"), recipe.section("optimizer"))
     if runtime.is_main and resume is None:
-        _open_run(run, recipe, prepared)
+        _open_run(run, recipe, prepared, parent)
     trainer = Trainer(modules, game, dataset, settings, run, recipe.resolved(), runtime=runtime, quiet=quiet)
     ended = trainer.run(resume=resume is not None)
     if not runtime.is_main:
@@ -193,24 +224,26 @@ def _train(
     # A game without averages is used as it ended, save for the discriminator, which knows most about the songs.
     live = {name: module for name, module in trainer.modules.items() if name != "discriminator"}
     averages = trainer.averages.copies or live
+    pipeline.finish(averages, config, dataset, seed=recipe.seed)
     save_model(run / "model", averages, shared)
-    write_json(
-        run / "model" / "card.json", provenance(recipe, prepared.summary, run / "model", ended.step, averages, init)
-    )
+    began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
+    card = provenance(recipe, began, prepared.summary, run / "model", ended.step, averages)
+    write_json(run / "model" / CARD, card)
     return Trained(run, run / "model", ended.step, ended.exit_code)
 
 
-def _begin_with(modules: Mapping[str, Any], init: str | Path) -> None:
-    """Copy the weights of a model into the modules of the same names."""
+def _begin_with(modules: Mapping[str, Any], init: str | Path) -> Model:
+    """Copy the weights of a model into the modules of the same names and return the model."""
     from audiogan.adversarial.checkpoint import restore
 
     model = load(init, device="cpu")
     for name, module in model.modules.items():
         if name in modules:
             restore(modules[name], module.state_dict(), f"{escape(model.folder)}: {name}")
+    return model
 
 
-def _open_run(run: Path, recipe: Recipe, prepared: Prepared) -> None:
+def _open_run(run: Path, recipe: Recipe, prepared: Prepared, parent: Model | None) -> None:
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -219,3 +252,4 @@ def _open_run(run: Path, recipe: Recipe, prepared: Prepared) -> None:
         ) from None
     write_whole(run / RECIPE, recipes.dump(recipe.resolved()).encode())
     write_json(run / "corpus.json", dict(prepared.summary))
+    write_json(run / ORIGIN, origin(recipe, parent))

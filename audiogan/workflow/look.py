@@ -18,6 +18,8 @@ from audiogan.version import __version__
 from audiogan.workflow.model import models
 
 LIBRARIES = ("torch", "torchaudio", "numpy", "librosa", "soundfile", "soxr", "pretty_midi", "symusic", "accelerate")
+LOAD_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
+"""What a library with a compiled part raises when that part is missing or another version's."""
 
 
 def inspect(path: str | Path, **options: Any) -> dict[str, Any]:
@@ -65,8 +67,10 @@ def _version(name: str) -> str | None:
 
 
 def _torch_facts() -> dict[str, Any]:
-    import torch
-
+    try:
+        import torch
+    except LOAD_ERRORS as error:
+        return _does_not_load(error)
     n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return {
         "threads": torch.get_num_threads(),
@@ -81,6 +85,10 @@ def _torchaudio_facts() -> dict[str, Any]:
         return {"loads": False, "why": "not installed"}
     try:
         import torchaudio
-    except (ImportError, OSError, RuntimeError) as error:
-        return {"loads": False, "why": str(error).splitlines()[0] if str(error) else type(error).__name__}
+    except LOAD_ERRORS as error:
+        return _does_not_load(error)
     return {"loads": True, "version": str(torchaudio.__version__)}
+
+
+def _does_not_load(error: Exception) -> dict[str, Any]:
+    return {"loads": False, "why": str(error).splitlines()[0] if str(error) else type(error).__name__}

@@ -7,18 +7,24 @@ in `RUN/model`. Listing reads JSON only; torch is imported when a model is loade
 
 import hashlib
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from audiogan.corpus.names import escape
 from audiogan.errors import AudioganError, CheckpointError
-from audiogan.pipeline import Model, load_pipeline
+from audiogan.pipeline import Model, Pipeline, load_pipeline
+
+if TYPE_CHECKING:
+    from torch import nn
 
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.json"
+NOT_SHARED = {"discriminator"}
+"""Networks that a model may leave out: making music does not need them."""
 MAX_JSON_BYTES = 1 << 20
 
 
@@ -35,22 +41,23 @@ def models(folder: Path = PRETRAINED) -> list[dict[str, Any]]:
     return sorted(found, key=lambda facts: not facts["default"])
 
 
-def load(name_or_folder: str | Path | None = None, *, device: str = "auto", shipped: Path = PRETRAINED) -> Model:
+def load(name_or_folder: str | Path | None = None, *, device: str = "auto", shipped: Path | None = None) -> Model:
     """Load a model, ready to make music.
 
     Args:
         name_or_folder: A shipped name, a model folder or a run folder; None for the default model.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        shipped: Where shipped models lie.
+        shipped: Where shipped models lie; None for the package's own.
 
     Raises:
         CheckpointError: No such model, or its files are damaged or do not belong together.
         UsageError: The device is not there.
     """
-    folder = _find(name_or_folder, shipped)
+    folder = _find(name_or_folder, PRETRAINED if shipped is None else shipped)
     from audiogan.adversarial.model import load_model
     from audiogan.adversarial.runtime import choose_device
 
+    chosen = choose_device(device)
     tensors, config = load_model(folder)
     where = escape(folder / CONFIG)
     try:
@@ -65,12 +72,30 @@ def load(name_or_folder: str | Path | None = None, *, device: str = "auto", ship
         raise CheckpointError(f"{where}: model.{place}: {first['msg']}; expected what training wrote") from None
     except AudioganError as error:
         raise CheckpointError(f"{where}: {error}") from None
-    chosen = choose_device(device)
-    modules = {name: module.to(chosen).eval() for name, module in pipeline.load_modules(tensors, model_config).items()}
+    loaded = _load_modules(pipeline, tensors, model_config, folder / WEIGHTS)
+    modules = {name: module.to(chosen).eval() for name, module in loaded.items()}
     sha256 = sha256_of(folder / WEIGHTS)
     return Model(
         modules, model_config, load_card(folder / CARD), folder, _name(folder), sha256, pipeline_name, str(chosen)
     )
+
+
+def track_names(model: Model) -> list[str]:
+    """Return the names of the tracks a model writes; none for a model without tracks."""
+    return [str(track.name) for track in getattr(model.config, "tracks", ())]
+
+
+def _load_modules(pipeline: Pipeline, tensors: Mapping[str, Any], config: Any, path: Path) -> "dict[str, nn.Module]":
+    """Build the networks and give them their weights, which may be another network's."""
+    try:
+        known = set(pipeline.build(config))
+        missing, unknown = sorted(known - NOT_SHARED - tensors.keys()), sorted(tensors.keys() - known)
+        if not missing and not unknown:
+            return pipeline.load_modules(tensors, config)
+        problem = f"lacks the networks {missing} and has unknown {unknown}"
+    except (RuntimeError, KeyError) as error:  # torch tells of names and shapes by a RuntimeError of many lines
+        problem = " ".join(str(error).split())[:300]
+    raise CheckpointError(f"{escape(path)}: {problem}; expected the weights of the network in {CONFIG}")
 
 
 def _find(name_or_folder: str | Path | None, shipped: Path) -> Path:

@@ -65,7 +65,7 @@ class OutputFolder:
     Args:
         path: The folder; it is made if missing.
         facts: What is true of all files: command, model and its hash, seed, options.
-        overwrite: Replace files of the same name.
+        overwrite: Replace an earlier result: files of the same name at once, its other files when all went well.
     """
 
     path: Path
@@ -88,6 +88,8 @@ class OutputFolder:
     ) -> None:
         """Write the manifest if all went well and at least one file came out."""
         if kind is None and self.files:
+            # Only now: an input may be one of the earlier result's files.
+            self._remove_earlier()
             refused = [vars(refusal) for refusal in self.refused]
             facts = {"audiogan": __version__, **self.facts, "files": self.files, "refused": refused}
             write_json(self.path / MANIFEST, facts)
@@ -114,11 +116,29 @@ class OutputFolder:
         """Return what was done so far."""
         return Result(self.path, tuple(self.files), tuple(self.refused))
 
+    def _remove_earlier(self) -> None:
+        """Remove what the folder's manifest names and this result has not; names that lead elsewhere are not ours."""
+        new = {file["file"] for file in self.files}
+        for name in _listed(self.path / MANIFEST):
+            if name not in new and Path(name).name == name and (self.path / name).is_file():
+                (self.path / name).unlink()
+
     def _claim(self, name: str) -> Path:
         target = self.path / name
         if target.exists() and not self.overwrite:
             raise OutputError(f"{target} exists already; choose another --out or add --overwrite", "exists")
         return target
+
+
+def _listed(path: Path) -> list[str]:
+    """Return the file names in a manifest; none if there is no manifest, or one that says nothing of use."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return []
+    files = value.get("files") if isinstance(value, dict) else None
+    named = [file.get("file") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return [name for name in named if isinstance(name, str)]
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -63,6 +63,13 @@ def add_sound(folder: OutputFolder, score: Score, midi_name: str) -> str:
     return name
 
 
+def add_picture(folder: OutputFolder, score: Score, midi_name: str) -> str:
+    """Add a pianoroll of a clip as PNG to the folder and return its file name."""
+    name = f"{Path(midi_name).stem}.png"
+    folder.add(name, lambda path: write_whole(path, picture(score)), picture_of=midi_name)
+    return name
+
+
 def add_page(folder: OutputFolder, title: str, sections: Mapping[str, Sequence[Entry]]) -> Path:
     """Add `index.html` to the folder.
 

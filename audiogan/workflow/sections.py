@@ -9,21 +9,32 @@ from audiogan.errors import RecipeError
 from audiogan.pipeline import Pipeline, load_pipeline
 from audiogan.recipe import Recipe
 
+PLACES = ("folder", "sources")
+
 
 def resolve(recipe: str | Path, overrides: Iterable[str] = ()) -> tuple[Recipe, Pipeline]:
     """Read and check a recipe, and load its pipeline.
 
     Args:
         recipe: A file or a shipped name such as `songs`.
-        overrides: `section.key=value` texts.
+        overrides: `section.key=value` texts; `corpus.folder` and `corpus.sources` take the place of each other.
 
     Raises:
         RecipeError: Anything wrong with it, naming the file and what was found.
     """
-    path = recipes.find(recipe)
-    tree = recipes.read(path, overrides)
+    path, overrides = recipes.find(recipe), list(overrides)
+    tree = _with_one_place(recipes.read(path, overrides), overrides)
     pipeline = load_pipeline(recipes.pipeline_name(tree, str(path)))
     return recipes.check(_settled(tree, path), _section_models(pipeline), str(path)), pipeline
+
+
+def _with_one_place(tree: recipes.Tree, overrides: list[str]) -> recipes.Tree:
+    """Drop a recipe's own songs when an override names others in the other form."""
+    corpus, given = tree.get("corpus"), {text.partition("=")[0] for text in overrides}
+    chosen = [place for place in PLACES if f"corpus.{place}" in given]
+    if not isinstance(corpus, dict) or len(chosen) != 1 or not corpus[chosen[0]]:
+        return tree
+    return tree | {"corpus": {key: value for key, value in corpus.items() if key in chosen or key not in PLACES}}
 
 
 def _settled(tree: recipes.Tree, path: Path) -> recipes.Tree:

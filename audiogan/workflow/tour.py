@@ -10,12 +10,13 @@ from audiogan.errors import UnsupportedError
 from audiogan.pipeline import Model, Progress
 from audiogan.recipe import shipped_root
 from audiogan.version import __version__
-from audiogan.workflow.model import load
+from audiogan.workflow.model import load, track_names
 from audiogan.workflow.outputs import OutputFolder, Result, describe
 from audiogan.workflow.page import Entry, add_page, add_sound
 
 N_CLIPS = 4
 N_STEPS = 5
+BAND = ("drums", "bass", "strings")
 TUNE = "samples/corpus/01_morning_walk.mid"
 TUNE_BARS = 4
 
@@ -72,7 +73,10 @@ def _parts(model: Model, seed: int) -> dict[str, Callable[[], list[tuple[str, Sc
 
 def _band(model: Model, seed: int) -> list[tuple[str, Score]]:
     tune = melody(midi.read(shipped_root() / TUNE), TUNE_BARS)
-    names = [role for role in ("drums", "bass", "strings") if role != tune.tracks[0].name]
+    own = [name for name in track_names(model) or BAND if name.lower() != tune.tracks[0].name]
+    names = [name for name in own if name.lower() in BAND] or own
+    if not names:
+        raise UnsupportedError(f"{model.name} writes no track beside the tune's; expected a model of several tracks")
     return [("tune", tune), ("tune_with_band", model.accompany(tune, tracks=names, count=1, seed=seed)[0])]
 
 

@@ -27,6 +27,20 @@ def test_cuda_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> N
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.parametrize("name", ["banana", "cuda:", "cuda:-1", "cuda:0x", "CPU", "mps"])
+def test_a_device_of_no_known_name_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"expected auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+def test_a_cuda_device_beyond_the_last_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(UsageError, match="cuda:9: there are 2 CUDA devices"):
+        choose_device("cuda:9")
+
+
 def test_modules_are_built_alike_from_a_seed_without_touching_the_global_generator() -> None:
     before = torch.get_rng_state()
     built = []

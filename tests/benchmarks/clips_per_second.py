@@ -3,7 +3,7 @@
     python -m tests.benchmarks.clips_per_second [--clips 64] [--turns 3] [--model NAME_OR_FOLDER]
 
 Weights make no difference to the cost, so the classic network is untrained; ours is trained, because clips that come
-that come out nearly empty would be drawn again. Both make scores ready to be written. Ratios of one run can be trusted on a busy
+out nearly empty would be drawn again. Both make scores ready to be written. Ratios of one run can be trusted on a busy
 machine, single times cannot.
 """
 

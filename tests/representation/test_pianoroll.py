@@ -6,18 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiogan.corpus.score import Note, Notes, Score, Tempo, Track
-from audiogan.representation.pianoroll import (
-    Grid,
-    Role,
-    RollNotes,
-    cut,
-    decode,
-    draw,
-    encode,
-    quantise,
-    to_score,
-    trace,
-)
+from audiogan.representation.pianoroll import Grid, Role, decode, draw, encode, quantise, to_score, trace
+from audiogan.representation.rollnotes import RollNotes, cut
 
 ROLES = (
     Role("drums", 0, is_drum=True),

@@ -1,15 +1,18 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import soundfile
 
 from audiogan.corpus import midi
-from audiogan.corpus.score import Score
-from audiogan.errors import CorpusError, OutputError, UsageError
+from audiogan.corpus.score import Metre, Score
+from audiogan.errors import CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import Model
+from audiogan.preview import picture
 from audiogan.workflow import create, demo
 
 Calls = list[tuple[str, dict[str, Any]]]
@@ -72,7 +75,7 @@ def test_nothing_is_overwritten_unless_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"count": 0}, {"count": 10_001}, {"bars": 0}, {"bars": 1025}, {"tempo": 9}, {"tempo": 401},
+        {"count": 0}, {"count": 100_001}, {"bars": 0}, {"bars": 1001}, {"tempo": 9}, {"tempo": 1001},
         {"temperature": -0.1}, {"temperature": 2.1}, {"seed": -1},
     ],
 )  # fmt: skip
@@ -80,6 +83,63 @@ def test_an_option_out_of_range_is_told_before_anything_is_made(tmp_path: Path, 
     with pytest.raises(UsageError, match=f"{next(iter(wrong))}: .*; expected"):
         create.generate_midi(out=tmp_path / "out", **wrong)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("allowed", [{"bars": 1000}, {"tempo": 10}, {"tempo": 1000}, {"temperature": 2}])
+def test_the_ends_of_a_range_are_allowed(tmp_path: Path, allowed: dict[str, Any], calls: Calls) -> None:
+    create.generate_midi(count=1, out=tmp_path, **allowed)
+    assert calls[0][1].items() >= allowed.items()
+
+
+@pytest.mark.parametrize(
+    ("name", "limits"),
+    [("count", "COUNTS"), ("bars", "BARS"), ("tempo", "TEMPOS"), ("temperature", "TEMPERATURES")],
+)
+def test_the_ranges_are_those_of_the_pipeline(name: str, limits: str) -> None:
+    from audiogan.pipelines.multitrack import generate
+
+    low, high = getattr(create, limits)
+    model: Any = SimpleNamespace(config=None)
+    for value in (low - 1, high + 1):
+        with pytest.raises(UsageError, match=name):
+            generate(model, **{"count": 1, "seed": 0, name: value})
+    for value in (low, high):
+        with pytest.raises(AttributeError):  # past the check, at a model that is none
+            generate(model, **{"count": 1, "seed": 0, name: value})
+
+
+def test_numbers_are_as_wide_as_the_largest(tmp_path: Path) -> None:
+    result = create.generate_midi(count=100, out=tmp_path)
+    assert [file["file"] for file in result.files[::99]] == ["001_clip.mid", "100_clip.mid"]
+
+
+@pytest.mark.parametrize(
+    ("verb", "given", "n_files"),
+    [
+        (create.interpolate, {"steps": 2}, 2),
+        (create.continue_clip, {}, 1),
+        (create.accompany, {"tracks": "drums"}, 1),
+        (create.infill, {"bars": "1-2"}, 1),
+        (create.vary, {}, 1),
+    ],
+)
+def test_preview_draws_every_clip(tmp_path: Path, clip: Path, verb: Any, given: dict[str, Any], n_files: int) -> None:
+    clips = (clip, clip) if verb is create.interpolate else (clip,)
+    result = verb(*clips, **given, out=tmp_path / "out", preview=True)
+    _check_pictures(result, tmp_path / "out", n_files)
+
+
+def test_preview_draws_new_clips(tmp_path: Path) -> None:
+    _check_pictures(create.generate_midi(count=2, out=tmp_path, preview=True), tmp_path, 2)
+
+
+def _check_pictures(result: Any, folder: Path, n_clips: int) -> None:
+    pictures = [file for file in result.files if file["file"].endswith(".png")]
+    assert len(pictures) == n_clips
+    for file in pictures:
+        clip = folder / file["picture_of"]
+        assert file["file"] == f"{clip.stem}.png"
+        assert (folder / file["file"]).read_bytes() == picture(midi.read(clip))
 
 
 def test_listen_adds_sounds_and_a_page(tmp_path: Path) -> None:
@@ -170,6 +230,122 @@ def test_of_many_clips_a_bad_one_is_told_and_the_rest_go_on(tmp_path: Path, clip
     assert create.vary([bad, bad], out=tmp_path / "none").exit_code == 3
 
 
+def _needs_four_four(score: Score) -> list[Score]:
+    if score.metres[0] != Metre(0, 4, 4):
+        raise UnsupportedError("the clip is in another metre; expected 4/4")
+    return [score]
+
+
+@pytest.fixture
+def waltz(tmp_path: Path, score: Score) -> Path:
+    """A clip in 3/4."""
+    path = tmp_path / "waltz.mid"
+    midi.write(replace(score, metres=(Metre(0, 3, 4),)), path)
+    return path
+
+
+@pytest.fixture
+def in_four_four(fake_model: Model, monkeypatch: pytest.MonkeyPatch) -> Model:
+    """A model with names and metre that varies clips in 4/4 only."""
+    config = SimpleNamespace(metre="4/4", tracks=[SimpleNamespace(name=name) for name in ("drums", "piano")])
+    monkeypatch.setattr(fake_model.verbs, "vary", lambda model, score, **_: _needs_four_four(score))
+    return replace(fake_model, config=config)
+
+
+def test_of_many_clips_one_in_another_metre_is_told(
+    tmp_path: Path, clip: Path, waltz: Path, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    result = create.vary([waltz, clip], out=tmp_path / "out")
+    assert [refusal.reason for refusal in result.refused] == ["unsupported"]
+    assert [file["file"] for file in result.files] == ["01_my_clip.mid"]
+    assert result.exit_code == 5
+    assert create.vary([waltz, waltz], out=tmp_path / "none").exit_code == 3
+    with pytest.raises(CorpusError, match="another metre") as caught:
+        create.vary(waltz, out=tmp_path / "alone")
+    assert caught.value.exit_code == 3
+
+
+@pytest.mark.parametrize(
+    ("verb", "given"),
+    [
+        (create.vary, {}),
+        (create.continue_clip, {"bars": 1}),
+        (create.accompany, {"tracks": "strings"}),
+        (create.infill, {"bars": "1"}),
+    ],
+)
+def test_the_default_network_passes_over_a_clip_in_another_metre(
+    tmp_path: Path, clip: Path, waltz: Path, monkeypatch: pytest.MonkeyPatch, verb: Any, given: dict[str, Any]
+) -> None:
+    from audiogan.pipelines.multitrack import build
+    from audiogan.pipelines.multitrack.config import CellsConfig, Config
+
+    config = Config(n_bars=2, network=CellsConfig(width=8, depth=1, beat_width=8, step_width=8, code_dim=4, n_voices=2))
+    modules = {name: module.eval().requires_grad_(False) for name, module in build(config).items()}
+    model = Model(modules, config, {}, tmp_path, "untrained")
+    monkeypatch.setattr(create, "load", lambda model_, device: model)
+    result = verb([waltz, clip], **given, out=tmp_path / "out")
+    assert [refusal.reason for refusal in result.refused] == ["unsupported"]
+    assert [file["file"] for file in result.files] == ["01_my_clip.mid"]
+
+
+def test_a_verb_that_the_model_lacks_is_wrong_usage(
+    tmp_path: Path, clip: Path, waltz: Path, fake_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnsupportedError("this model makes new clips only")
+
+    monkeypatch.setattr(fake_model.verbs, "vary", refuse)
+    with pytest.raises(UnsupportedError, match="new clips only"):
+        create.vary([waltz, clip], out=tmp_path / "out")
+
+
+def test_a_clip_with_too_many_instruments_is_told(
+    tmp_path: Path, clip: Path, score: Score, fake_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowd = tuple(replace(score.tracks[1], program=program, name=f"track {program}") for program in range(17))
+
+    def crowded(model: Model, score: Score, **_: Any) -> list[Score]:
+        return [score.with_tracks(crowd)] if len(score.tracks) == 1 else [score]
+
+    lonely = tmp_path / "lonely.mid"
+    midi.write(score.with_tracks(score.tracks[:1]), lonely)
+    monkeypatch.setattr(fake_model.verbs, "vary", crowded)
+    result = create.vary([lonely, clip], out=tmp_path / "out")
+    assert [refusal.reason for refusal in result.refused] == ["too_many_channels"]
+    assert [file["file"] for file in result.files] == ["01_my_clip.mid"]
+    with pytest.raises(CorpusError) as caught:
+        create.vary(lonely, out=tmp_path / "alone")
+    assert caught.value.reason == "too_many_channels"
+
+
+@pytest.mark.parametrize("verb", [create.accompany, create.infill])
+def test_a_track_that_the_model_lacks_is_wrong_usage_for_many_clips_too(
+    tmp_path: Path, clip: Path, verb: Any, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    bars = {"bars": "1-2"} if verb is create.infill else {}
+    with pytest.raises(UsageError, match="kazoo.*expected some of: drums, piano"):
+        verb([clip, clip], tracks="Drums,kazoo", out=tmp_path / "out", **bars)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_usage_error_of_the_model_ends_all(
+    tmp_path: Path, clip: Path, fake_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UsageError("wrong in itself")
+
+    monkeypatch.setattr(fake_model.verbs, "vary", refuse)
+    for verb in ("infill", "accompany"):
+        monkeypatch.setattr(fake_model.verbs, verb, refuse)
+    with pytest.raises(UsageError, match="wrong in itself"):
+        create.vary([clip, clip], out=tmp_path / "out")
+    assert create.infill([clip, clip], bars="1-9", out=tmp_path / "infill").exit_code == 3, "too short for bar 9"
+    assert create.accompany([clip, clip], tracks="bass", out=tmp_path / "band").exit_code == 3, "has a bass"
+
+
 def test_no_clip_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="no clip given"):
         create.vary([])
@@ -199,11 +375,33 @@ def test_the_demo_shows_every_verb_on_one_page(tmp_path: Path, calls: Calls) -> 
 def test_the_demo_passes_over_what_a_model_cannot_do(
     tmp_path: Path, fake_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from audiogan.errors import UnsupportedError
-
     def refuse(*_: Any, **__: Any) -> None:
         raise UnsupportedError("this model cannot accompany")
 
     monkeypatch.setattr(fake_model.verbs, "accompany", refuse)
     demo(out=tmp_path)
     assert (tmp_path / "index.html").read_text().count("<h2>") == 2
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (("drums", "bass", "piano", "guitar", "strings"), ["drums", "bass", "strings"]),
+        (("drums", "piano"), ["drums"]),
+        (("piano", "flute", "oboe"), ["flute", "oboe"]),
+        (("piano",), None),
+    ],
+)
+def test_the_band_of_the_demo_has_the_model_s_own_tracks(
+    tmp_path: Path,
+    fake_model: Model,
+    calls: Calls,
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+    asked: list[str] | None,
+) -> None:
+    config = SimpleNamespace(tracks=[SimpleNamespace(name=name) for name in names])
+    monkeypatch.setattr("audiogan.workflow.tour.load", lambda model, device: replace(fake_model, config=config))
+    demo(out=tmp_path)
+    assert [given["tracks"] for verb, given in calls if verb == "accompany"] == ([] if asked is None else [asked])
+    assert (tmp_path / "index.html").read_text().count("<h2>") == (2 if asked is None else 3)

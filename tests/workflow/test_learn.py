@@ -81,8 +81,14 @@ def toy_pipeline(prepared: list[Path]) -> Any:
         layer.load_state_dict(tensors["generator"])
         return {"generator": layer}
 
+    finished: list[tuple[list[str], int, int]] = []
+
+    def finish(modules: dict[str, nn.Module], config: Config, dataset: Points, *, seed: int) -> None:
+        finished.append((list(modules), len(dataset), seed))
+
     return SimpleNamespace(
-        Config=Config, CorpusConfig=CorpusConfig, GameConfig=GameConfig, OptimizerConfig=OptimizersConfig,
+        finish=finish, finished=finished, Config=Config, CorpusConfig=CorpusConfig, GameConfig=GameConfig,
+        OptimizerConfig=OptimizersConfig,
         prepare=prepare, open_dataset=open_dataset, build=build, phases=phases, load_modules=load_modules,
         evaluate=lambda model, **options: (model.name, options),
     )  # fmt: skip
@@ -277,6 +283,75 @@ def test_init_begins_with_the_weights_of_a_model(place: Path) -> None:
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
+def card_of(run: Path) -> dict[str, Any]:
+    return json.loads((run / "model" / "card.json").read_text())
+
+
+def test_a_resumed_run_has_the_card_of_an_undisturbed_one(place: Path) -> None:
+    learn.train("own.yaml", ["seed=9"], out="first")
+    constant = ["train.averages.half_life=0"]
+    learn.train("own.yaml", [*constant, "train.budget=3 steps"], out="short", init="first")
+    learn.train(None, ["train.budget=6 steps"], resume="short")
+    learn.train("own.yaml", constant, out="straight", init="first")
+    assert card_of(place / "short") == card_of(place / "straight")
+    assert card_of(place / "short")["recipe"] == "own"
+    parent = card_of(place / "short")["parent"]
+    assert (parent["name"], parent["seed"], parent["recipe"]) == ("first", 9, "own")
+    assert parent["weights_sha256"] == card_of(place / "first")["weights_sha256"]
+
+
+def test_a_run_without_an_origin_still_resumes(place: Path) -> None:
+    learn.train("own.yaml", ["train.budget=3 steps"], out="run")
+    (place / "run" / "origin.json").unlink()
+    learn.train(None, ["train.budget=6 steps"], resume="run")
+    assert card_of(place / "run")["parent"] is None
+
+
+def test_the_parent_s_card_is_found_by_its_shipped_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learn.train("own.yaml", ["seed=9"], out="first")
+    (place / "box").mkdir()
+    (place / "first" / "model").rename(place / "box" / "band")
+    monkeypatch.setattr(models, "PRETRAINED", place / "box")
+    learn.train("own.yaml", out="second", init="band")
+    parent = card_of(place / "second")["parent"]
+    assert (parent["name"], parent["seed"], parent["steps"]) == ("band", 9, 6)
+
+
+def test_a_parent_without_a_card_is_named_by_its_weights(place: Path) -> None:
+    learn.train("own.yaml", out="first")
+    sha256 = card_of(place / "first")["weights_sha256"]
+    (place / "first" / "model" / "card.json").unlink()
+    learn.train("own.yaml", out="second", init="first")
+    assert card_of(place / "second")["parent"] == {"name": "first", "weights_sha256": sha256}
+
+
+def test_refusals_on_the_card_name_files_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (place / "my songs" / "sub").mkdir(parents=True)
+    where = place / "my songs"
+    told = [
+        f"{where}/a.mid: starts with b'RIFF'; expected MThd, 4/4",
+        f"{where}/sub/b c.mid: 12 bytes",
+        f"{where}: Permission denied",
+    ]
+    refused = {"refused": {"not_midi": told}, "warned": {"bad_header": 1}}
+    pipeline = sections.load_pipeline("toy")
+    prepare = pipeline.prepare
+    monkeypatch.setattr(pipeline, "prepare", lambda *given, **named: prepare(*given, **named) | refused)
+    learn.train("own.yaml", ["corpus.folder=my songs"], out="run")
+    assert card_of(place / "run")["summary"]["refused"]["not_midi"] == [
+        "a.mid: starts with b'RIFF'; expected MThd, 4/4",
+        "b c.mid: 12 bytes",
+        "my songs: Permission denied",
+    ]
+    assert str(place) in (place / "run" / "corpus.json").read_text(), "the run itself says where they are"
+
+
+def test_init_and_resume_exclude_each_other(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    with pytest.raises(UsageError, match="--init and --resume"):
+        learn.train(None, resume="run", init="run")
+
+
 def test_init_from_a_model_of_another_size_is_refused(place: Path) -> None:
     learn.train("own.yaml", out="first")
     with pytest.raises(CheckpointError, match="shape"):
@@ -293,3 +368,29 @@ def test_the_device_option_reaches_the_trainer(monkeypatch: pytest.MonkeyPatch) 
 def test_evaluate_hands_over_to_the_pipeline(place: Path) -> None:
     learn.train("own.yaml", out="run")
     assert learn.evaluate("run", report="r", device="cpu", seed=2) == ("run", {"report": Path("r"), "seed": 2})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"), [({"count": 7}, "count: 7; expected 8"), ({"seed": -1}, "seed: -1; expected 0")]
+)
+def test_evaluate_refuses_wrong_numbers_before_any_work(place: Path, wrong: dict[str, Any], told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        learn.evaluate("nowhere", report="r", **wrong)
+    assert not (place / "r").exists()
+
+
+def test_evaluate_overwrites_no_report_unless_asked(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    (place / "r").mkdir()
+    (place / "r" / "notes.txt").write_text("mine")
+    learn.evaluate("run", report="r", device="cpu")
+    (place / "r" / "report.md").write_text("measured")
+    with pytest.raises(OutputError, match="--overwrite") as caught:
+        learn.evaluate("nowhere", report="r", device="cpu")
+    assert caught.value.reason == "exists"
+    assert learn.evaluate("run", report="r", device="cpu", count=8, overwrite=True)[1]["count"] == 8
+
+
+def test_what_remains_after_training_is_done_to_the_shared_model(place: Path) -> None:
+    learn.train("own.yaml", out=place / "run", device="cpu")
+    assert vars(sections.load_pipeline("toy"))["finished"] == [(["generator"], 8, 4)]

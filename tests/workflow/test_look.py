@@ -1,4 +1,8 @@
+import builtins
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from audiogan.corpus.limits import LIMITS
 from audiogan.version import __version__
@@ -30,3 +34,21 @@ def test_inspect_tells_why_a_file_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"")
     found = look.inspect(path)
     assert (found["status"], found["reason"]) == ("skip", "empty_file")
+
+
+@pytest.mark.parametrize("library", ["torch", "torchaudio"])
+@pytest.mark.parametrize("error", [ImportError("no lib\nmore"), OSError("wrong version"), AttributeError("gone")])
+def test_the_doctor_survives_a_library_that_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, library: str, error: Exception
+) -> None:
+    real = builtins.__import__
+
+    def broken(name: str, *rest: Any, **named: Any) -> Any:
+        if name == library:
+            raise error
+        return real(name, *rest, **named)
+
+    monkeypatch.setattr(look, "find_spec", lambda name: object())
+    monkeypatch.setattr(builtins, "__import__", broken)
+    found = look.doctor()[library]
+    assert found == {"loads": False, "why": str(error).splitlines()[0]}

@@ -21,15 +21,20 @@ class Config(BaseModel):
 
 
 def load_modules(tensors: dict[str, dict[str, torch.Tensor]], config: Config) -> dict[str, nn.Module]:
-    layer = nn.Linear(config.size, 1)
-    layer.load_state_dict(tensors["generator"])
-    return {"generator": layer}
+    modules = build(config)
+    for name, weights in tensors.items():
+        modules[name].load_state_dict(weights)
+    return {name: modules[name] for name in tensors}
+
+
+def build(config: Config) -> dict[str, nn.Module]:
+    return {"generator": nn.Linear(config.size, 1), "discriminator": nn.Linear(1, 1)}
 
 
 @pytest.fixture
 def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
     """Put a small model into a folder: `shelf(name, config=..., card=...)`."""
-    fake: Any = SimpleNamespace(Config=Config, load_modules=load_modules)
+    fake: Any = SimpleNamespace(Config=Config, load_modules=load_modules, build=build)
 
     def load_pipeline(name: str) -> Any:
         if name != "toy":
@@ -113,6 +118,35 @@ def test_a_config_that_does_not_fit_is_told(shelf: Callable[..., Path], config: 
     assert told in str(caught.value)
 
 
+class Loose(nn.Module):
+    """A module with one weight of a name that no other has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loose = nn.Parameter(torch.zeros(1))
+
+
+@pytest.mark.parametrize(
+    ("modules", "told"),
+    [
+        ({"generator": nn.Linear(3, 1)}, "size mismatch"),
+        ({"generator": nn.Linear(2, 1, bias=False)}, "bias"),
+        ({"generator": Loose()}, "loose"),
+        ({"generator": nn.Linear(2, 1), "oracle": nn.Linear(1, 1)}, "oracle"),
+        ({"discriminator": nn.Linear(1, 1)}, "generator"),
+    ],
+)
+def test_weights_that_do_not_fit_the_config_are_refused(
+    shelf: Callable[..., Path], modules: dict[str, nn.Module], told: str
+) -> None:
+    folder = shelf("odd")
+    save_model(folder, modules, {"pipeline": "toy", "model": {"size": 2}})
+    with pytest.raises(CheckpointError, match=r"model\.safetensors.*expected the weights of") as caught:
+        model.load(folder, device="cpu")
+    assert told in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 def test_damaged_weights_are_refused(shelf: Callable[..., Path]) -> None:
     folder = shelf("band")
     weights = folder / "model.safetensors"
@@ -134,6 +168,12 @@ def test_a_device_that_is_not_there_is_told(shelf: Callable[..., Path]) -> None:
         pytest.skip("this computer has CUDA")
     with pytest.raises(UsageError, match="cuda"):
         model.load(shelf("band"), device="cuda")
+
+
+@pytest.mark.parametrize("name", ["banana", "cuda:x", "meta", "cpu:0", ""])
+def test_a_device_of_no_known_name_is_told(shelf: Callable[..., Path], name: str) -> None:
+    with pytest.raises(UsageError, match="expected auto, cpu, cuda or cuda:N"):
+        model.load(shelf("band"), device=name)
 
 
 def test_the_package_loads_a_model(shelf: Callable[..., Path]) -> None:

@@ -56,6 +56,45 @@ def test_overwrite_replaces(tmp_path: Path) -> None:
     assert (tmp_path / "a.txt").read_text() == "two"
 
 
+def test_overwrite_removes_what_the_earlier_result_had_more(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with OutputFolder(out, {}) as folder:
+        for name in ("a.txt", "b.txt"):
+            folder.add(name, text("one"))
+    (out / "mine.txt").write_text("not in the manifest")
+    with OutputFolder(out, {}, overwrite=True) as folder:
+        folder.add("a.txt", text("two"))
+    assert sorted(path.name for path in out.iterdir()) == ["a.txt", "manifest.json", "mine.txt"]
+
+
+def test_a_failed_overwrite_removes_nothing(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path, {}) as folder:
+        folder.add("a.txt", text("one"))
+    with pytest.raises(KeyboardInterrupt), OutputFolder(tmp_path, {}, overwrite=True):
+        raise KeyboardInterrupt
+    with OutputFolder(tmp_path, {}, overwrite=True):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "manifest.json"]
+
+
+@pytest.mark.parametrize(
+    "stored",
+    ['{"files": [{"file": "../mine.txt"}, {"file": "sub/x"}, {"file": ".."}, {"file": "sub"}, {"file": 3}, 4]}',
+     '{"files": [{"file": "MINE"}]}', '{"files": 3}', "[", "[1]", '{"files": [{"file": "a\\u0000b"}]}'],
+)  # fmt: skip
+def test_overwrite_never_leaves_the_folder(tmp_path: Path, stored: str) -> None:
+    out = tmp_path / "out"
+    (out / "sub").mkdir(parents=True)
+    for mine in (tmp_path / "mine.txt", out / "sub" / "x"):
+        mine.write_text("mine")
+    (out / "manifest.json").write_text(stored.replace("MINE", str(tmp_path / "mine.txt")))
+    with OutputFolder(out, {}, overwrite=True) as folder:
+        folder.add("a.txt", text("new"))
+    assert (tmp_path / "mine.txt").exists()
+    assert (out / "sub" / "x").exists()
+    assert manifest(out)["files"]
+
+
 def test_an_interrupted_verb_leaves_whole_files_and_no_manifest(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt), OutputFolder(tmp_path, {}) as folder:
         folder.add("a.txt", text("one"))

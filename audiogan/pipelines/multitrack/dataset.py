@@ -24,7 +24,7 @@ from audiogan.corpus.index import Entry, Index, scan_all
 from audiogan.errors import CorpusError
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
-from audiogan.representation.pianoroll import COLUMNS, RollNotes, cut, pile
+from audiogan.representation.rollnotes import COLUMNS, RollNotes, cut, pile
 
 MAX_TRANSPOSE = (-5, 6)
 Progress = Callable[[int, int], None]

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from audiogan.corpus.score import Metre, Notes, Score, Track
+from audiogan.corpus.score import Metre, Note, Notes, Score, Track
 from audiogan.errors import UnsupportedError
 from audiogan.pipelines.multitrack.config import Config
 from audiogan.pipelines.multitrack.songs import spans_of
-from audiogan.representation.pianoroll import RollNotes, assign_roles, cut, quantise, to_score, to_timesteps
+from audiogan.representation.pianoroll import assign_roles, quantise, to_score, to_timesteps
+from audiogan.representation.rollnotes import RollNotes, cut
 
 
 def bar_ticks(score: Score, config: Config) -> int:
@@ -23,8 +24,9 @@ def bar_ticks(score: Score, config: Config) -> int:
         UnsupportedError: The piece does not begin in that metre, or changes it.
     """
     grid = config.grid
-    spans = spans_of(score, grid.numerator, grid.denominator)
-    if len(spans) != 1 or spans[0][0] > 0 or spans[0][1] < score.n_ticks:
+    sounding = score if score.n_notes else replace(score, tracks=(Track(Notes.from_list([Note(0, 1, 0, 1)])),))
+    spans = spans_of(sounding, grid.numerator, grid.denominator)
+    if len(spans) != 1 or spans[0][0] > 0 or spans[0][1] < sounding.n_ticks:
         found = ", ".join(f"{metre.numerator}/{metre.denominator}" for metre in score.metres) or "4/4"
         raise UnsupportedError(
             f"the clip is in {found}; expected {config.metre} from its first to its last bar, as this model was trained"

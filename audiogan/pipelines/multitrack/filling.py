@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from audiogan.adversarial.game import seed_of
 from audiogan.pipelines.multitrack.config import Config
 from audiogan.pipelines.multitrack.networks import Generator
-from audiogan.representation.pianoroll import RollNotes, cut, draw, join, trace
+from audiogan.representation.pianoroll import draw, trace
+from audiogan.representation.rollnotes import RollNotes, cut, join
 
 CHUNK = 8
 """Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""

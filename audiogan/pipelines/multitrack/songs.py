@@ -13,7 +13,8 @@ from typing import NamedTuple
 from audiogan.corpus.index import Entry, read_song
 from audiogan.corpus.score import Metre, Score
 from audiogan.errors import AudioganError
-from audiogan.representation.pianoroll import Grid, Role, RollNotes, cut, quantise
+from audiogan.representation.pianoroll import Grid, Role, quantise
+from audiogan.representation.rollnotes import RollNotes, cut
 
 # Starting a process costs as much as reading this many songs.
 SONGS_PER_PROCESS = 400

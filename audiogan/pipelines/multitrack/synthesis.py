@@ -42,7 +42,8 @@ from audiogan.pipelines.multitrack.filling import (
     z_for,
 )
 from audiogan.pipelines.multitrack.networks import Generator, on_sphere
-from audiogan.representation.pianoroll import RollNotes, cut, draw, to_score
+from audiogan.representation.pianoroll import draw, to_score
+from audiogan.representation.rollnotes import RollNotes, cut
 
 DEFAULT_QPM = 120.0
 MAX_REDRAWS = 15

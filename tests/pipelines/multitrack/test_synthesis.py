@@ -81,6 +81,13 @@ def test_accompany_does_not_touch_a_track_that_has_notes() -> None:
         synthesis.accompany(MODEL, song(4), tracks=["bass"])
 
 
+def test_all_bars_can_be_written_anew() -> None:
+    before = song(3)
+    (after,) = synthesis.infill(MODEL, before, bars=(1, 3), seed=0)
+    assert after.tracks[3] == before.tracks[3]  # a track without a role
+    assert not set(before.tracks[1].notes) & set(after.tracks[1].notes)
+
+
 def test_infill_touches_the_bars_and_tracks_named() -> None:
     before = song(6)
     (after,) = synthesis.infill(MODEL, before, bars=(3, 4), tracks=["piano", "drums"], seed=0)
