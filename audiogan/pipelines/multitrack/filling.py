@@ -187,10 +187,13 @@ def _fill_window(
     for number, cells in enumerate(open_cells):
         inside = cells[:, first : first + config.n_bars]
         hidden[number, :, : inside.shape[1]] = inside
-    known = encode_clips(modules, rolls_of(known_notes, config))
-    mask = torch.from_numpy(~hidden).to(torch.float32)
     generator = modules["generator"]
     assert isinstance(generator, Generator)
+    mask = torch.from_numpy(~hidden).to(torch.float32)
+    if hidden.all():  # hidden cells are not looked at, so there is nothing to encode
+        known = torch.zeros(*hidden.shape, generator.code_dim)
+    else:
+        known = encode_clips(modules, rolls_of(known_notes, config))
     z = torch.stack([z_for(generator.z_dim, seed, "z", first, *own) for own in seeds]) * min(temperature, 1.0)
     codes = generate_codes(modules, z, known, mask)
     if temperature > 1.0:
