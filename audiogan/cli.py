@@ -183,7 +183,7 @@ def infill(
 @app.command()
 def vary(
     clips: Clips,
-    strength: Annotated[float, typer.Option(help="0 copies the clip, 1 is a free sample.")] = 0.3,
+    strength: Annotated[float, typer.Option(help="0 is the clip as the model plays it, 1 a free sample.")] = 0.3,
     count: Count = 1,
     model: ModelName = None,
     seed: Seed = 0,

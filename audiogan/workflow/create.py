@@ -119,7 +119,13 @@ def interpolate(
     given = {"steps": steps, "sources": [facts for _, facts in ends]}
     with _open(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
         writer = _Writer(folder, chosen, seed, listen, preview, progress, steps)
-        writer.add_all(chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed), "step")
+        try:
+            made = chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed)
+        except UnsupportedError as error:
+            if _is_lacking(chosen, lambda one, clip, **_: one.interpolate(clip, clip, steps=2), {}):
+                raise
+            raise _refusal(error) from None
+        writer.add_all(made, "step")
         writer.finish("From one clip to another")
     return folder.result()
 

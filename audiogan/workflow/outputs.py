@@ -7,6 +7,7 @@ package write under a temporary name and rename, so an interrupted verb leaves n
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -73,9 +74,11 @@ class OutputFolder:
     overwrite: bool = False
     files: list[dict[str, Any]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
+    made: bool = field(default=False, init=False)
 
     def __enter__(self) -> Self:
         """Make the folder and refuse one that holds an earlier result."""
+        self.made = not self.path.exists()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -86,13 +89,16 @@ class OutputFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Write the manifest if all went well and at least one file came out."""
+        """Write the manifest if all went well and at least one file came out; leave no empty folder of our own."""
         if kind is None and self.files:
             # Only now: an input may be one of the earlier result's files.
             self._remove_earlier()
             refused = [vars(refusal) for refusal in self.refused]
             facts = {"audiogan": __version__, **self.facts, "files": self.files, "refused": refused}
             write_json(self.path / MANIFEST, facts)
+        elif self.made:
+            with suppress(OSError):  # somebody else may have put something in
+                self.path.rmdir()
 
     def add(self, name: str, write: Callable[[Path], None], **facts: Any) -> Path:
         """Make one file.

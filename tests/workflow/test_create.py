@@ -405,3 +405,17 @@ def test_the_band_of_the_demo_has_the_model_s_own_tracks(
     demo(out=tmp_path)
     assert [given["tracks"] for verb, given in calls if verb == "accompany"] == ([] if asked is None else [asked])
     assert (tmp_path / "index.html").read_text().count("<h2>") == (2 if asked is None else 3)
+
+
+def test_an_end_in_another_metre_is_refused_input(
+    tmp_path: Path, clip: Path, waltz: Path, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def between(model: Model, first: Score, second: Score, **_: Any) -> list[Score]:
+        return [*_needs_four_four(first), *_needs_four_four(second)]
+
+    monkeypatch.setattr(in_four_four.verbs, "interpolate", between)
+    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    with pytest.raises(CorpusError, match="another metre"):
+        create.interpolate(clip, waltz, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert create.interpolate(clip, clip, out=tmp_path / "fine").exit_code == 0

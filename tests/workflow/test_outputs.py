@@ -7,7 +7,7 @@ import pytest
 
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.score import Metre, Note, Notes, Score, Tempo, Track
-from audiogan.errors import CorpusError, OutputError
+from audiogan.errors import CorpusError, OutputError, UsageError
 from audiogan.version import __version__
 from audiogan.workflow.outputs import OutputFolder, Refusal, Result, describe, n_bars, options, seconds, write_json
 
@@ -102,10 +102,10 @@ def test_an_interrupted_verb_leaves_whole_files_and_no_manifest(tmp_path: Path) 
     assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_nothing_made_means_no_manifest(tmp_path: Path) -> None:
+def test_nothing_made_means_no_manifest_and_no_folder(tmp_path: Path) -> None:
     with OutputFolder(tmp_path / "out", {}):
         pass
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -149,3 +149,13 @@ def test_seconds_follow_the_tempo() -> None:
 
 def test_options_leave_out_what_was_not_set() -> None:
     assert options({"a": 1, "b": None, "c": 0}) == {"a": 1, "c": 0}
+
+
+def test_a_refusal_leaves_no_empty_folder_of_ours(tmp_path: Path) -> None:
+    own, theirs = tmp_path / "new", tmp_path / "old"
+    theirs.mkdir()
+    for path in (own, theirs):
+        with pytest.raises(UsageError), OutputFolder(path, {}):
+            raise UsageError("no")
+    assert not own.exists()
+    assert theirs.is_dir()

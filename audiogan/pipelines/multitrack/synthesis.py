@@ -158,19 +158,20 @@ def accompany(model: Model, score: Score, *, tracks: Sequence[str], count: int =
         seed: The same seed makes the same music.
 
     Raises:
-        UnsupportedError: A model or a metre that cannot do it.
-        UsageError: A track the model does not have or the piece has already, or a number out of range.
+        UnsupportedError: A model or a metre that cannot do it, or a piece that has notes for the track already.
+        UsageError: A track the model does not have, or a number out of range.
     """
     config = _cells(model)
     _check_numbers(count=count)
     wanted = _numbers_of(tracks, config)
     taken = set(on_grid(score, config, count_bars(score, config)).role.tolist())
-    for number in wanted:
-        if number in taken:
-            name = config.roles[number].name
-            raise UsageError(
-                f"the clip has notes for {name} already; expected a track it lacks, or `infill --tracks {name}`"
-            )
+    free = [role.name for number, role in enumerate(config.roles) if number not in taken]
+    there = ", ".join(config.roles[number].name for number in wanted if number in taken)
+    if there:
+        lacks = ", ".join(free) or "none"
+        raise UnsupportedError(
+            f"the clip has notes for {there} already; it lacks: {lacks} (`infill --tracks` writes a track anew)"
+        )
     hidden = np.zeros((len(config.roles), count_bars(score, config)), dtype=bool)
     hidden[wanted] = True
     return _filled(model, score, hidden, count, seed)
