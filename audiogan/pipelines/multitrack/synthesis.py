@@ -94,26 +94,27 @@ def generate(
     hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
     hidden[wanted] = True
     sketch = Sketch(RollNotes.none(), hidden)
-    drawn = fill(
-        model.modules,
-        config,
-        [sketch] * count,
-        seeds=[(n, 0) for n in range(count)],
-        seed=seed,
-        temperature=temperature,
-    )
-    clips: list[RollNotes] = []
-    seen: set[bytes] = set()
-    for number, notes in enumerate(drawn):
-        attempt = 0
-        while temperature > 0 and attempt < MAX_REDRAWS and not _good(notes, seen, min(3, len(wanted))):
-            attempt += 1
-            (notes,) = fill(
-                model.modules, config, [sketch], seeds=[(number, attempt)], seed=seed, temperature=temperature
-            )
-        seen.add(_fingerprint(notes))
-        clips.append(notes)
+    clips = _draw(model, [sketch] * count, seed, temperature, min(3, len(wanted)))
     return [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips]
+
+
+def _draw(model: Model, sketches: list[Sketch], seed: int, temperature: float, n_tracks: int) -> list[RollNotes]:
+    """Fill sketches, again and again where too little sounds or an earlier clip is the same."""
+
+    def fill_one(number: int, attempt: int) -> RollNotes:
+        one, key = [sketches[number]], [(number, attempt)]
+        return fill(model.modules, model.config, one, seeds=key, seed=seed, temperature=temperature)[0]
+
+    firsts = [(number, 0) for number in range(len(sketches))]
+    clips = fill(model.modules, model.config, sketches, seeds=firsts, seed=seed, temperature=temperature)
+    seen: set[bytes] = set()
+    for number in range(len(clips)):
+        attempt = 0
+        while temperature > 0 and attempt < MAX_REDRAWS and not _good(clips[number], seen, n_tracks):
+            attempt += 1
+            clips[number] = fill_one(number, attempt)
+        seen.add(_fingerprint(clips[number]))
+    return clips
 
 
 def _fingerprint(notes: RollNotes) -> bytes:
