@@ -211,6 +211,20 @@ def _merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
     return RollNotes.from_columns(columns, n_merged=table.shape[1] - len(heads), n_folded=n_folded)
 
 
+def mark(planes: NDArray, notes: RollNotes) -> None:
+    """Set onsets and sustains in place.
+
+    Args:
+        planes: `(plane, track, timestep, pitch)`, any numeric type; planes 0 and 1 get a 1 where notes start and go on.
+        notes: Notes within the timesteps.
+    """
+    planes[0][notes.role, notes.start, notes.row] = 1
+    held = notes.end - notes.start - 1
+    owner = np.repeat(np.arange(len(notes)), held)
+    ahead = np.arange(len(owner)) - np.repeat(np.cumsum(held) - held, held)
+    planes[1][notes.role[owner], notes.start[owner] + 1 + ahead, notes.row[owner]] = 1
+
+
 def draw(notes: RollNotes, grid: Grid, n_roles: int) -> NDArray[np.float32]:
     """Draw notes into planes.
 
@@ -224,13 +238,9 @@ def draw(notes: RollNotes, grid: Grid, n_roles: int) -> NDArray[np.float32]:
     """
     planes = np.zeros((4, n_roles, grid.n_bars * grid.n_timesteps, grid.n_pitches), dtype=np.float32)
     cells = (notes.role, notes.start, notes.row)
-    planes[0][cells] = 1
+    mark(planes, notes)
     planes[2][cells] = notes.velocity / np.float32(MAX_VELOCITY)
     planes[3][cells] = notes.timing
-    held = notes.end - notes.start - 1
-    owner = np.repeat(np.arange(len(notes)), held)
-    ahead = np.arange(len(owner)) - np.repeat(np.cumsum(held) - held, held)
-    planes[1][notes.role[owner], notes.start[owner] + 1 + ahead, notes.row[owner]] = 1
     return planes.reshape(4, n_roles, grid.n_bars, grid.n_timesteps, grid.n_pitches)
 
 

@@ -24,6 +24,7 @@ from audiogan.corpus.index import Entry, Index, scan_all
 from audiogan.errors import CorpusError
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
+from audiogan.representation.pianoroll import mark
 from audiogan.representation.rollnotes import COLUMNS, RollNotes, cut, pile
 
 MAX_TRANSPOSE = (-5, 6)
@@ -39,7 +40,6 @@ class Stretch:
         split: `train`, `valid` or `test`.
         first, last: Its notes are rows `first` to `last - 1` of the cached columns.
         n_bars: Whole bars, the last one filled up.
-        qpm: Tempo at its start.
     """
 
     song: int
@@ -47,7 +47,6 @@ class Stretch:
     first: int
     last: int
     n_bars: int
-    qpm: float
 
 
 @dataclass(frozen=True)
@@ -157,8 +156,8 @@ def _collect(entries: Sequence[Entry], read: Sequence[list[Part] | str]) -> tupl
     for song, (entry, parts) in enumerate(zip(entries, read, strict=True)):
         if isinstance(parts, str):  # it could be read a moment ago: the file changed under our hands
             raise CorpusError(parts, "corrupt")
-        for notes, n_bars, qpm in parts:
-            stretches.append(Stretch(song, entry.split, first, first + len(notes), n_bars, qpm))
+        for notes, n_bars in parts:
+            stretches.append(Stretch(song, entry.split, first, first + len(notes), n_bars))
             columns.append(notes)
             first += len(notes)
     return stretches, columns
@@ -266,10 +265,6 @@ class Clips(Dataset[dict[str, Tensor]]):
         """Return the number of the song that a clip comes from."""
         return self.stretches[self.windows[index][0]].song
 
-    def qpm_of(self, index: int) -> float:
-        """Return the tempo of a clip, in quarter notes per minute."""
-        return self.stretches[self.windows[index][0]].qpm
-
     def fetch(self, indices: Sequence[int], seeds: Sequence[int]) -> dict[str, Tensor]:
         """Draw clips.
 
@@ -291,7 +286,7 @@ class Clips(Dataset[dict[str, Tensor]]):
             notes = self.notes_of(index)
             if self.transpose:
                 notes = self._moved(notes, seed)
-            _draw_into(roll[place], notes)
+            mark(roll[place], notes)
             quiet_first = np.argsort(notes.velocity, kind="stable")
             cells = (notes.role[quiet_first], notes.start[quiet_first])
             velocity[place][cells] = notes.velocity[quiet_first] / np.float32(127)
@@ -314,15 +309,6 @@ class Clips(Dataset[dict[str, Tensor]]):
         by = np.random.default_rng(seed).integers(low, high + 1)
         row = np.where(drums, notes.row, notes.row + by)
         return RollNotes.from_columns((notes.role, notes.start, notes.end, row, notes.velocity, notes.timing))
-
-
-def _draw_into(roll: NDArray[np.uint8], notes: RollNotes) -> None:
-    """Draw onsets and sustains into `(plane, track, timestep, pitch)`."""
-    roll[0][notes.role, notes.start, notes.row] = 1
-    held = notes.end - notes.start - 1
-    owner = np.repeat(np.arange(len(notes)), held)
-    ahead = np.arange(len(owner)) - np.repeat(np.cumsum(held) - held, held)
-    roll[1][notes.role[owner], notes.start[owner] + 1 + ahead, notes.row[owner]] = 1
 
 
 def open_dataset(cache: Path, config: Config, corpus: CorpusConfig, split: str) -> Clips:

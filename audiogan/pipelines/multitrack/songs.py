@@ -21,11 +21,10 @@ SONGS_PER_PROCESS = 400
 
 
 class Part(NamedTuple):
-    """A stretch of one metre: its notes in timesteps, its bars (the last one filled up), the tempo at its start."""
+    """A stretch of one metre: its notes in timesteps, and its bars, the last one filled up."""
 
     notes: RollNotes
     n_bars: int
-    qpm: float
 
 
 def spans_of(score: Score, numerator: int, denominator: int) -> list[tuple[int, int]]:
@@ -49,10 +48,6 @@ def spans_of(score: Score, numerator: int, denominator: int) -> list[tuple[int, 
     return spans
 
 
-def _tempo_at(score: Score, tick: int) -> float:
-    return next((tempo.qpm for tempo in reversed(score.tempos) if tempo.tick <= tick), 120.0)
-
-
 def parts_of(score: Score, grid: Grid, roles: tuple[Role, ...]) -> list[Part]:
     """Put a score on the grid, one part for each span of the grid's metre that is long enough for a clip."""
     parts = []
@@ -63,7 +58,7 @@ def parts_of(score: Score, grid: Grid, roles: tuple[Role, ...]) -> list[Part]:
             continue
         notes = quantise(score, grid, roles, first_tick=first, end_tick=end)
         notes = cut(notes, 0, -(-(end - first) * grid.beat_resolution // score.resolution))
-        parts.append(Part(notes, n_bars, _tempo_at(score, first)))
+        parts.append(Part(notes, n_bars))
     return parts
 
 
