@@ -2,7 +2,8 @@
 
 `TrackWalker` steps through the tracks of one file. Stretches of channel events are matched by one regular expression,
 and measured afterwards for the whole file at once: in events with two data bytes every third byte below 128 ends a
-delta. Only meta and system exclusive events are looked at one by one.
+delta. Only meta and system exclusive events are looked at one by one. Ordinary files are spared the steps:
+`audiogan.corpus.leaps` fills the same rows.
 """
 
 import re
@@ -12,28 +13,29 @@ from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from audiogan.corpus.columns import META, ChannelColumns, channel_columns, decode_number, meta
+from audiogan.corpus.columns import META, NOTE_ON, ChannelColumns, channel_columns, decode_number, meta
 from audiogan.corpus.limits import Limits, refuse
 
 # A row of the walk is a single event or a stretch of channel events with this many data bytes.
-_SINGLE, _ONE, _TWO = 0, 1, 2
+SINGLE, ONE, TWO = 0, 1, 2
 # An event is a delta (up to three continuation bytes, one last byte), perhaps a status byte, and its data bytes.
 # Possessive quantifiers: no backtracking, so time and memory stay linear on any input.
 _DELTA = rb"[\x80-\xff]{0,3}+[\x00-\x7f]"
 _ONES = rb"(?:" + _DELTA + rb"[\xc0-\xdf]?+[\x00-\x7f])*+"
 _TWOS = rb"(?:" + _DELTA + rb"[\x80-\xbf\xe0-\xef]?+[\x00-\x7f][\x00-\x7f])*+"
 _NUMBER = re.compile(_DELTA)
+ONES = re.compile(_ONES)
 # What follows: stretches of events with one, two and one data bytes, then the start of a meta event: delta, type,
 # length. The first stretch is possible under a running status with one data byte only.
 _REST = rb"(" + _TWOS + rb")(" + _ONES + rb")(?:(" + _DELTA + rb")\xff([\x00-\x7f])(" + _DELTA + rb"))?+"
 _NEXT = re.compile(rb"()" + _REST)
 _NEXT_AFTER_ONES = re.compile(rb"(" + _ONES + rb")" + _REST)
-_ORDER = (_ONE, _TWO, _ONE)
+_ORDER = (ONE, TWO, ONE)
 _END_TYPE = b"\x2f"
 _SYSEX, _ESCAPE = 0xF0, 0xF7
-_NAME, _LAST_TEXT, _END, _TEMPO, _METRE, _KEY = 0x03, 0x0F, 0x2F, 0x51, 0x58, 0x59
+_NAME, _LAST_TEXT, END, _TEMPO, _METRE, _KEY = 0x03, 0x0F, 0x2F, 0x51, 0x58, 0x59
 _LARGEST_METRE_POWER = 7  # 1/128
-_NOTHING, _NO_MORE = b"\xff\x01\x00", b"\xff\x2f\x00"  # an empty text, end of track
+_NOTHING, NO_MORE = b"\xff\x01\x00", b"\xff\x2f\x00"  # an empty text, end of track
 
 
 class Edit(NamedTuple):
@@ -65,11 +67,11 @@ class TrackWalker:
 
     def __init__(self, data: bytes, source: str, limits: Limits, warnings: set[str]) -> None:
         self.data, self.source, self.limits, self.warnings = data, source, limits, warnings
-        # One row per stretch or single event: the kind of stretch, or _SINGLE with its own delta.
+        # One row per stretch or single event: the kind of stretch, or SINGLE with its own delta.
         self.row_kind: list[int] = []
         self.row_delta: list[int] = []
         self.first_rows: list[int] = []
-        self.stretches: dict[int, list[bytes]] = {_ONE: [], _TWO: []}
+        self.stretches: dict[int, list[bytes]] = {ONE: [], TWO: []}
         self.tempo_rows: list[tuple[int, int]] = []
 
     def walk(self, start: int, end: int) -> list[Edit]:
@@ -78,17 +80,17 @@ class TrackWalker:
         Raises:
             CorpusError: `bad_event`, `truncated`, `too_many_events`.
         """
-        self.first_rows.append(len(self.row_kind))
+        self.begin_track()
         edits: list[Edit] = []
-        position, running = start, _SINGLE
+        position, running = start, SINGLE
         while position < end:
-            match = (_NEXT_AFTER_ONES if running == _ONE else _NEXT).match(self.data, position, end)
+            match = (_NEXT_AFTER_ONES if running == ONE else _NEXT).match(self.data, position, end)
             assert match is not None, "every part of the pattern may be empty"
             for kind, stop in zip(_ORDER, match.regs[1:4], strict=False):
                 if stop[1] > position:
                     if running != kind:
-                        self._expect_status(position)
-                    self._add_stretch(kind, position, stop[1])
+                        self.expect_status(position)
+                    self.add_stretch(kind, position, stop[1])
                     position, running = stop[1], kind
             if position == end:
                 break
@@ -96,34 +98,39 @@ class TrackWalker:
             if kind is None and match.end() > match.start():
                 continue
             if kind is None:
-                position, edit = self._exclusive(position, end)
-                running = _SINGLE
+                position, edit = self.exclusive(position, end)
+                running = SINGLE
             else:
-                self._add_single(decode_number(delta))
-                position, edit = self._meta(position + len(delta), kind[0], match.end(), decode_number(size), end)
+                self.add_single(decode_number(delta))
+                position, edit = self.meta_event(position + len(delta), kind[0], match.end(), decode_number(size), end)
             if edit is not None:
                 edits.append(edit)
             if kind == _END_TYPE:
                 return edits
-        return [*edits, Edit(end, end, b"\x00" + _NO_MORE)]
+        return [*edits, Edit(end, end, b"\x00" + NO_MORE)]
 
-    def _add_stretch(self, kind: int, start: int, stop: int) -> None:
+    def begin_track(self) -> None:
+        """What is added from here on belongs to the next track."""
+        self.first_rows.append(len(self.row_kind))
+
+    def add_stretch(self, kind: int, start: int, stop: int) -> None:
+        """Add a row for the channel events at bytes `start` to `stop`, all of one kind."""
         self.row_kind.append(kind)
         self.row_delta.append(0)
         self.stretches[kind].append(self.data[start:stop])
 
-    def _add_single(self, delta: int) -> None:
-        self.row_kind.append(_SINGLE)
+    def add_single(self, delta: int) -> None:
+        """Add a row for one event of another kind, `delta` ticks after the row before."""
+        self.row_kind.append(SINGLE)
         self.row_delta.append(delta)
 
-    def _expect_status(self, position: int) -> None:
+    def expect_status(self, position: int) -> None:
         """Refuse a stretch whose first event relies on a running status that is not there."""
-        while self.data[position] >= 0x80:
-            position += 1
-        if self.data[position + 1] < 0x80:
-            self._refuse_event(position + 1, len(self.data))
+        at = position + 1 if self.data[position] < 0x80 else self.number(position, len(self.data))[1]
+        if at == len(self.data) or self.data[at] < 0x80:
+            self._refuse_event(at, len(self.data))
 
-    def _number(self, position: int, end: int) -> tuple[int, int]:
+    def number(self, position: int, end: int) -> tuple[int, int]:
         """Variable-length number at `position` and where it ends."""
         match = _NUMBER.match(self.data, position, end)
         if match is None:
@@ -135,24 +142,24 @@ class TrackWalker:
         if payload + size > end:
             refuse("truncated", f"{self.source}: byte {at:,}: event of {size:,} bytes; {end - payload:,} are there")
 
-    def _exclusive(self, position: int, end: int) -> tuple[int, Edit | None]:
+    def exclusive(self, position: int, end: int) -> tuple[int, Edit | None]:
         """End of the system exclusive event at `position`; anything that does not end in its one F7 is taken out."""
-        delta, at = self._number(position, end)
+        delta, at = self.number(position, end)
         if at == end or self.data[at] not in (_SYSEX, _ESCAPE):
             self._refuse_event(at, end)
-        self._add_single(delta)
-        size, payload = self._number(at + 1, end)
+        self.add_single(delta)
+        size, payload = self.number(at + 1, end)
         self._expect_room(at, size, payload, end)
         stop = payload + size
         is_plain = self.data[at] == _SYSEX and self.data.find(b"\xf7", payload, stop) == stop - 1 >= payload
         return stop, None if is_plain else Edit(at, stop, _NOTHING)
 
-    def _meta(self, at: int, kind: int, payload: int, size: int, end: int) -> tuple[int, Edit | None]:
+    def meta_event(self, at: int, kind: int, payload: int, size: int, end: int) -> tuple[int, Edit | None]:
         """End of the meta event at byte `at` with the content at `payload`, and its replacement if it needs one."""
         self._expect_room(at, size, payload, end)
         stop = payload + size
-        if kind == _END:
-            return end, None if stop == end and not size else Edit(at, end, _NO_MORE)
+        if kind == END:
+            return end, None if stop == end and not size else Edit(at, end, NO_MORE)
         if kind in _META_CLEANERS:
             replacement = _META_CLEANERS[kind](self, self.data[payload:stop])
         elif kind <= _LAST_TEXT and size > self.limits.text_bytes:
@@ -226,11 +233,10 @@ class TrackWalker:
         for kind, stretches in self.stretches.items():
             if not stretches:
                 continue
-            columns = channel_columns(b"".join(stretches), kind)
-            n_events = np.searchsorted(columns.stop, np.cumsum([len(stretch) for stretch in stretches]))
-            deltas[kinds == kind] = np.diff(np.cumsum(columns.delta)[n_events - 1], prepend=0)
-            if kind == _TWO:
-                n_onsets = int(np.count_nonzero(columns.is_onset))
+            columns = channel_columns(stretches, kind)
+            deltas[kinds == kind] = columns.ticks
+            if kind == TWO:
+                n_onsets = columns.n_onsets
         ticks = np.concatenate([[0], np.cumsum(deltas)])  # in front of every row, over all tracks
         bounds = np.array([*self.first_rows, len(kinds)])
         starts = ticks[bounds]
@@ -241,8 +247,7 @@ class TrackWalker:
 
     def columns(self) -> ChannelColumns | None:
         """All channel events with two data bytes, in file order; `None` if there are none."""
-        stretches = b"".join(self.stretches[_TWO])
-        return channel_columns(stretches, _TWO) if stretches else None
+        return channel_columns(self.stretches[TWO], TWO) if self.stretches[TWO] else None
 
 
 _META_CLEANERS = {
@@ -259,10 +264,8 @@ def open_notes(walker: TrackWalker) -> list[tuple[int, int]]:
     if columns is None:
         return []
     open_count: Counter[tuple[int, int]] = Counter()
-    for status, pitch, is_onset in zip(
-        columns.status.tolist(), columns.first.tolist(), columns.is_onset.tolist(), strict=True
-    ):
-        if is_onset:
+    for status, (_, pitch, velocity) in zip(columns.status.tolist(), columns.low.tolist(), strict=True):
+        if status & 0xF0 == NOTE_ON and velocity:
             open_count[status & 0x0F, pitch] += 1
         elif status & 0xE0 == 0x80 and open_count[status & 0x0F, pitch]:
             open_count[status & 0x0F, pitch] -= 1

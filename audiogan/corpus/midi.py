@@ -74,16 +74,26 @@ def _pedalled(offset: NDArray[np.int64], table: dict[str, Any], pedals: dict[str
     return np.maximum(offset, np.minimum(held, following))
 
 
-def _read_track(track: Any, apply_pedal: bool) -> tuple[Track, int]:
-    table = track.notes.numpy()
-    onset = table["time"].astype(np.int64)
-    duration = table["duration"].astype(np.int64)
+def _read_tracks(loaded: ScoreTick, apply_pedal: bool) -> tuple[tuple[Track, ...], int, int]:
+    """The tracks that hold notes, the number of notes without length, and the last offset."""
+    tracks = [track for track in loaded.tracks if len(track.notes)]
+    tables = [track.notes.numpy() for track in tracks]
+    sizes = [len(table["time"]) for table in tables]
+    onset, duration, pitch, velocity = (
+        np.concatenate([table[name] for table in tables], dtype=np.int64)
+        for name in ("time", "duration", "pitch", "velocity")
+    )
     is_flat = duration == 0
     offset = onset + duration + is_flat
     if apply_pedal:
-        offset = _pedalled(offset, table, track.pedals.numpy())
-    notes = Notes(onset, offset, table["pitch"], table["velocity"])
-    return Track(notes, int(track.program), bool(track.is_drum), clean_text(track.name)), int(np.count_nonzero(is_flat))
+        parts = zip(np.split(offset, np.cumsum(sizes)[:-1]), tables, tracks, strict=True)
+        offset = np.concatenate([_pedalled(part, table, track.pedals.numpy()) for part, table, track in parts])
+    notes = Notes.of_tracks((onset, offset, pitch, velocity), sizes)
+    read = tuple(
+        Track(its_notes, int(track.program), bool(track.is_drum), clean_text(track.name))
+        for its_notes, track in zip(notes, tracks, strict=True)
+    )
+    return read, int(np.count_nonzero(is_flat)), int(offset.max())
 
 
 def _changes(loaded: ScoreTick) -> tuple[tuple[Tempo, ...], tuple[Metre, ...], tuple[Key, ...]]:
@@ -121,11 +131,10 @@ def decode(data: bytes, source: str = "MIDI data", *, apply_pedal: bool = False,
     """
     checked = check_midi(data, source, limits=limits)
     loaded = _load(checked, source)
-    parts = [_read_track(track, apply_pedal) for track in loaded.tracks if len(track.notes)]
-    score = Score(checked.resolution, tuple(track for track, _ in parts), *_changes(loaded))
+    tracks, n_flat, n_ticks = _read_tracks(loaded, apply_pedal)
+    score = Score(checked.resolution, tracks, *_changes(loaded))
     paces = [(tempo.tick, round(60e6 / tempo.qpm)) for tempo in score.tempos]
-    seconds = seconds_at(score.n_ticks, paces, score.resolution)
-    return Decoded(score, checked.warnings, sum(n_flat for _, n_flat in parts), seconds)
+    return Decoded(score, checked.warnings, n_flat, seconds_at(n_ticks, paces, score.resolution))
 
 
 def parse(data: bytes, source: str = "MIDI data", *, apply_pedal: bool = False) -> tuple[Score, tuple[str, ...]]:

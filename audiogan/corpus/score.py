@@ -5,14 +5,17 @@ Times are whole ticks; `Score.resolution` ticks make one beat (a quarter note), 
 Nothing here reads or writes files (`audiogan.corpus.midi` does), and nothing here knows about pianorolls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS = ("onset", "offset", "pitch", "velocity")
+_PITCH_BITS = _VELOCITY_BITS = 7
+_KEY_BITS = 63  # of a signed 64-bit number
 
 
 class Note(NamedTuple):
@@ -28,6 +31,36 @@ def _out_of_order(onset: NDArray[np.int64], pitch: NDArray[np.int64]) -> bool:
     """Whether notes are not strictly ascending by onset, then pitch."""
     later = np.diff(onset)
     return not bool(((later > 0) | ((later == 0) & (np.diff(pitch) > 0))).all())
+
+
+def _sort_together(columns: Sequence[NDArray[np.int64]], sizes: Sequence[int]) -> list[NDArray[np.int64]] | None:
+    """Sort the notes of several tracks as `Notes` does, each among its own; `None` where one number cannot hold a note.
+
+    Sorting notes packed into one number each is several times faster than `np.lexsort` over their columns.
+    """
+    onset, offset, pitch, velocity = columns
+    length = offset - onset
+    onset_bits, length_bits = int(onset.max()).bit_length(), int(length.max()).bit_length()
+    n_bits = len(sizes).bit_length() + onset_bits + _PITCH_BITS + length_bits + _VELOCITY_BITS
+    seven = pitch | velocity
+    if n_bits > _KEY_BITS or int((onset | length | seven).min()) < 0 or int(seven.max()) >= 1 << _VELOCITY_BITS:
+        return None
+    key = np.repeat(np.arange(len(sizes)), sizes)
+    for column, bits in (
+        (onset, onset_bits),
+        (pitch, _PITCH_BITS),
+        (length, length_bits),  # orders like the offset, where the onset is the same
+        (velocity, _VELOCITY_BITS),
+    ):
+        key <<= bits
+        key |= column
+    key.sort(kind="stable")  # quicker than the default where much is in order already
+    fields = []
+    for bits in (_VELOCITY_BITS, length_bits, _PITCH_BITS, onset_bits):
+        fields.append(key & ((1 << bits) - 1))
+        key >>= bits
+    velocity, length, pitch, onset = fields
+    return [onset, onset + length, pitch, velocity]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,16 +86,41 @@ class Notes:
         onset, offset, pitch, velocity = columns
         # Files are nearly always in order of onset: then only chords need sorting, and most need none.
         order = np.lexsort((velocity, offset, pitch, onset)) if _out_of_order(onset, pitch) else slice(None)
+        self._keep([column[order].copy() if isinstance(order, slice) else column[order] for column in columns])
+
+    def _keep(self, columns: Sequence[NDArray[np.int64]]) -> None:
         for name, column in zip(COLUMNS, columns, strict=True):
-            sorted_column = column[order].copy() if isinstance(order, slice) else column[order]
-            sorted_column.flags.writeable = False
-            object.__setattr__(self, name, sorted_column)
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+
+    @classmethod
+    def _of_sorted(cls, columns: Sequence[NDArray[np.int64]]) -> "Notes":
+        """Take columns of our own that are sorted already, as they are."""
+        notes = object.__new__(cls)
+        notes._keep(columns)
+        return notes
 
     @classmethod
     def from_list(cls, notes: list[Note]) -> "Notes":
         """Build from note tuples in any order."""
         table = np.array(notes, dtype=np.int64).reshape(-1, 4)
         return cls(table[:, 0], table[:, 1], table[:, 2], table[:, 3])
+
+    @classmethod
+    def of_tracks(cls, columns: Sequence[NDArray[np.int64]], sizes: Sequence[int]) -> "list[Notes]":
+        """Build the notes of several tracks with one sort.
+
+        Args:
+            columns: As `COLUMNS`, each with the tracks one after the other.
+            sizes: Notes of each track, in any order.
+        """
+        assert sum(sizes) == len(columns[0]), "every note belongs to a track"
+        stops = list(accumulate(sizes))
+        cuts = [slice(stop - size, stop) for size, stop in zip(sizes, stops, strict=True)]
+        in_order = _sort_together(columns, sizes) if len(columns[0]) else None
+        if in_order is None:
+            return [cls(*(column[cut] for column in columns)) for cut in cuts]
+        return [cls._of_sorted([column[cut] for column in in_order]) for cut in cuts]
 
     def __len__(self) -> int:
         return len(self.onset)
@@ -81,7 +139,7 @@ class Notes:
 
     def where(self, mask: NDArray[np.bool_]) -> "Notes":
         """Keep the notes where `mask` `(note,)` is true."""
-        return Notes(self.onset[mask], self.offset[mask], self.pitch[mask], self.velocity[mask])
+        return Notes._of_sorted([getattr(self, name)[mask] for name in COLUMNS])
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,18 @@ chunks, no impossible key, metre or tempo, no foreign text encodings. Everything
 at the same time, so no other event moves. Notes are never touched. Source of the format: Standard MIDI Files 1.0
 (RP-001).
 
-The events themselves are walked in `audiogan.corpus.events`.
+The events themselves are walked in `audiogan.corpus.events`, those of ordinary files in the leaps of
+`audiogan.corpus.leaps`.
 """
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from audiogan.corpus.events import Edit, TrackWalker, open_notes
+from audiogan.corpus.events import Edit, Totals, TrackWalker, open_notes
+from audiogan.corpus.leaps import find_marks, leap
 from audiogan.corpus.limits import LIMITS, Limits, refuse
+from audiogan.errors import CorpusError
 
 _SMPTE_RATES = (-24, -25, -29, -30)
 
@@ -49,6 +53,14 @@ class _Chunks:
     resolution: int
     ranges: list[tuple[int, int]]
     is_plain: bool  # the file holds nothing but a 14-byte header and these chunks
+
+
+class _Passed(NamedTuple):
+    """What the events of a file came to: replacements for each track, sums, reason codes of what was tolerated."""
+
+    edits: list[list[Edit]]
+    totals: Totals
+    warnings: set[str]
 
 
 def _unwrap(data: bytes, source: str) -> bytes:
@@ -121,6 +133,30 @@ def _find_chunks(data: bytes, source: str, limits: Limits, warnings: set[str]) -
     return _Chunks(kind if len(ranges) == 1 else 1, resolution, ranges, is_plain)
 
 
+def _leap_through(data: bytes, ranges: list[tuple[int, int]], source: str, limits: Limits) -> _Passed:
+    """Go through an ordinary file; refuse any other, for reasons that mean nothing."""
+    warnings: set[str] = set()
+    walker = TrackWalker(data, source, limits, warnings)
+    marks = find_marks(data, ranges)
+    edits = [leap(walker, start, end, its_marks) for (start, end), its_marks in zip(ranges, marks, strict=True)]
+    return _Passed(edits, walker.totals(), warnings)
+
+
+def _step_through(data: bytes, ranges: list[tuple[int, int]], source: str, limits: Limits) -> _Passed:
+    """Go through any file; what is refused here is refused for good."""
+    warnings: set[str] = set()
+    walker = TrackWalker(data, source, limits, warnings)
+    edits = [walker.walk(start, end) for start, end in ranges]
+    return _Passed(edits, walker.totals(), warnings)
+
+
+def _go_through(data: bytes, ranges: list[tuple[int, int]], source: str, limits: Limits) -> _Passed:
+    try:
+        return _leap_through(data, ranges, source, limits)
+    except CorpusError:  # perhaps a bad file, perhaps only an odd one
+        return _step_through(data, ranges, source, limits)
+
+
 def _rebuild(data: bytes, chunks: _Chunks, edits: list[list[Edit]]) -> bytes:
     if chunks.is_plain and not any(edits):
         return data
@@ -173,9 +209,8 @@ def check_midi(data: bytes, source: str = "MIDI data", *, limits: Limits = LIMIT
         data = _unwrap(data, source)
         warnings.add("rmid")
     chunks = _find_chunks(data, source, limits, warnings)
-    walker = TrackWalker(data, source, limits, warnings)
-    edits = [walker.walk(start, end) for start, end in chunks.ranges]
-    totals = walker.totals()
+    passed = _go_through(data, chunks.ranges, source, limits)
+    totals = passed.totals
     if totals.n_ticks > limits.n_ticks:
         refuse("too_long", f"{source}: {totals.n_ticks:,} ticks; expected at most {limits.n_ticks:,}")
     if totals.n_onsets > limits.n_notes:
@@ -185,10 +220,10 @@ def check_midi(data: bytes, source: str = "MIDI data", *, limits: Limits = LIMIT
         refuse("too_long", f"{source}: {seconds:,.0f} seconds; expected at most {limits.seconds:,.0f}")
     if totals.n_onsets == 0:
         refuse("no_notes", f"{source}: no note-on event; expected at least one note")
-    cleaned = _rebuild(data, chunks, edits)
+    cleaned = _rebuild(data, chunks, passed.edits)
     return CheckedMidi(
         cleaned,
-        tuple(sorted(warnings)),
+        tuple(sorted(warnings | passed.warnings)),
         chunks.resolution,
         len(chunks.ranges),
         totals.n_onsets,
