@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
-from audiogan.representation.rollnotes import RollNotes, cut
+from audiogan.representation.rollnotes import MAX_VELOCITY, RollNotes, cut
+from audiogan.representation.tracing import trace_clips
 
 PLANES = ("onset", "sustain", "velocity", "timing")
 TICKS_PER_BEAT = 480
-MAX_VELOCITY = 127
 DEFAULT_VELOCITY = 100
 
 # General MIDI percussion keys folded into nine classes, named by the key that is written.
@@ -170,7 +170,7 @@ def quantise(
         columns = (np.full(len(notes), role), start, end, row, notes.velocity, timing)
         parts.append(np.stack([column[kept] for column in columns]))
     table = np.concatenate(parts, axis=1) if parts else np.zeros((6, 0))
-    return _merge(table, n_folded)
+    return merge(table, n_folded)
 
 
 def _rows(pitch: NDArray[np.int64], grid: Grid, is_drum: bool) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -191,8 +191,13 @@ def _rows(pitch: NDArray[np.int64], grid: Grid, is_drum: bool) -> tuple[NDArray[
     return row, (row >= 0) & (row <= top)
 
 
-def _merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
-    """Make one note of each occupied cell and cut notes at the next onset of their pitch. Rows: see `quantise`."""
+def merge(table: NDArray[np.float64], n_folded: int) -> RollNotes:
+    """Make one note of each occupied cell and cut notes at the next onset of their pitch.
+
+    Args:
+        table: `(6, note)`, rows in the order of `rollnotes.COLUMNS`, in any order of notes.
+        n_folded: Handed on.
+    """
     role, start, end, row, velocity, timing = table
     order = np.lexsort((-velocity, start, row, role))
     role, start, end, row, velocity, timing = table[:, order]
@@ -266,28 +271,14 @@ def encode(score: Score, grid: Grid, roles: tuple[Role, ...], *, first_tick: int
 
 
 def trace(planes: NDArray[np.float32]) -> RollNotes:
-    """Read the notes out of planes: the way back from `draw`.
-
-    A note starts at each onset cell and lasts over the sustain cells that follow it without a gap, up to the next
-    onset. A sustain cell with nothing sounding before it is dropped.
+    """Read the notes out of planes: the way back from `draw`; see `tracing.trace_clips` for the rules.
 
     Args:
         planes: `(4, track, bar, timestep, pitch)`; onset and sustain count as set above 0.5.
     """
-    n_roles, n_bars, n_timesteps, n_pitches = planes.shape[1:]
-    flat = planes.reshape(4, n_roles, n_bars * n_timesteps, n_pitches)
-    onset, sustain = flat[0] > 0.5, flat[1] > 0.5
-    role, row, start = np.nonzero(onset.transpose(0, 2, 1))
-    # The first timestep at or after each one that cannot continue a note; found once for all voices, from the end.
-    n_steps = n_bars * n_timesteps
-    stops = np.where(sustain & ~onset, n_steps, np.arange(n_steps)[None, :, None])
-    stops = np.minimum.accumulate(stops[:, ::-1], axis=1)[:, ::-1]
-    stops = np.concatenate([stops, np.full((n_roles, 1, n_pitches), n_steps)], axis=1)
-    end = stops[role, start + 1, row]
-    velocity = np.clip(np.rint(flat[2][role, start, row] * MAX_VELOCITY), 1, MAX_VELOCITY)
-    order = np.lexsort((row, role, start))
-    timing = flat[3][role, start, row]
-    return RollNotes.from_columns(column[order] for column in (role, start, end, row, velocity, timing))
+    flat = planes.reshape(4, 1, planes.shape[1], -1, planes.shape[-1])
+    (notes,) = trace_clips(flat[0] > 0.5, flat[1] > 0.5, flat[2], flat[3])
+    return notes
 
 
 def to_score(
@@ -319,26 +310,20 @@ def to_score(
     last = -(-int(notes.end.max(initial=0)) * ticks // bar) * bar
     offset = np.where(is_drum, onset + TICKS_PER_BEAT // 4, notes.end * np.int64(ticks))
     offset = np.maximum(np.minimum(offset, last), onset + 1)
-    tracks = []
-    for index, role in enumerate(roles):
-        mine = notes.role == index
-        pitch = notes.row[mine].astype(np.int64) + grid.lowest_pitch
-        program = role.program if programs is None else programs[index]
-        ends = _up_to_next(onset[mine], offset[mine], pitch)
-        track = Notes(onset[mine], ends, pitch, notes.velocity[mine].astype(np.int64))
-        tracks.append(Track(track, program, role.is_drum, role.name))
-    return Score(TICKS_PER_BEAT, tuple(tracks), (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),))
-
-
-def _up_to_next(onset: NDArray[np.int64], offset: NDArray[np.int64], pitch: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Ends of the notes of one track, none beyond the next onset of its pitch; ticks."""
-    order = np.lexsort((onset, pitch))
-    starts, ends = onset[order], offset[order]
-    same = np.diff(pitch[order]) == 0
-    ends[:-1] = np.where(same, np.minimum(ends[:-1], np.maximum(starts[1:], starts[:-1] + 1)), ends[:-1])
-    cut_ends = np.empty_like(ends)
-    cut_ends[order] = ends
-    return cut_ends
+    order = np.lexsort((onset, notes.row, notes.role))
+    role, row, onset, offset = notes.role[order], notes.row[order], onset[order], offset[order]
+    again = (role[1:] == role[:-1]) & (row[1:] == row[:-1])
+    next_onset = np.maximum(onset[1:], onset[:-1] + 1)
+    offset[:-1] = np.where(again, np.minimum(offset[:-1], next_onset), offset[:-1])
+    columns = (onset, offset, row.astype(np.int64) + grid.lowest_pitch, notes.velocity[order].astype(np.int64))
+    played = Notes.of_tracks(columns, np.bincount(role, minlength=len(roles)).tolist())
+    if programs is None:
+        programs = tuple(role.program for role in roles)
+    tracks = tuple(
+        Track(part, program, role.is_drum, role.name)
+        for part, program, role in zip(played, programs, roles, strict=True)
+    )
+    return Score(TICKS_PER_BEAT, tracks, (Tempo(0, qpm),), (Metre(0, grid.numerator, grid.denominator),))
 
 
 def decode(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLUMNS = ("role", "start", "end", "row", "velocity", "timing")
+MAX_VELOCITY = 127
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,21 +64,25 @@ class RollNotes:
         """No notes."""
         return cls.from_columns([np.zeros(0)] * len(COLUMNS))
 
-    def where(self, mask: NDArray) -> "RollNotes":
-        """Keep the notes where `mask` `(note,)` is true, or take them in the order of the numbers in it."""
+    def where(self, mask: NDArray | slice) -> "RollNotes":
+        """Keep the notes where `mask` `(note,)` is true, or take them in the order of the numbers in it, or a run."""
         return RollNotes.from_columns(column[mask] for column in self.columns)
 
 
 def pile(parts: Sequence[RollNotes]) -> RollNotes:
     """Put notes one after the other, unsorted."""
-    columns = zip(*(part.columns for part in (RollNotes.none(), *parts)), strict=True)
-    return RollNotes.from_columns(np.concatenate(column) for column in columns)
+    heard = [part for part in parts if len(part)] or [RollNotes.none()]
+    if len(heard) == 1:
+        return RollNotes.from_columns(heard[0].columns)
+    return RollNotes.from_columns(
+        np.concatenate(column) for column in zip(*(part.columns for part in heard), strict=True)
+    )
 
 
 def join(parts: Sequence[RollNotes]) -> RollNotes:
     """Put notes together, sorted by start."""
     piled = pile(parts)
-    return piled.where(np.lexsort((piled.row, piled.role, piled.start)))
+    return piled if len(piled) < 2 else piled.where(np.lexsort((piled.row, piled.role, piled.start)))
 
 
 def cut(notes: RollNotes, first: int, last: int) -> RollNotes:
@@ -86,6 +91,8 @@ def cut(notes: RollNotes, first: int, last: int) -> RollNotes:
     A note that sounds over an edge is split there, as an editor would split a clip: its part inside starts or ends on
     the edge.
     """
+    if not len(notes):
+        return notes
     inside = notes.where((notes.start < last) & (notes.end > first))
     start, end = np.maximum(inside.start, first) - first, np.minimum(inside.end, last) - first
     timing = np.where(inside.start < first, 0.0, inside.timing)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from audiogan.corpus.score import Note, Notes, Score, Tempo, Track
 from audiogan.representation.pianoroll import Grid, Role, decode, draw, encode, quantise, to_score, trace
-from audiogan.representation.rollnotes import RollNotes, cut
+from audiogan.representation.rollnotes import RollNotes, cut, join
 
 ROLES = (
     Role("drums", 0, is_drum=True),
@@ -176,6 +176,26 @@ def test_empty_tracks_and_empty_scores() -> None:
 @pytest.mark.parametrize(("metre", "expected"), [((4, 4), 48), ((3, 4), 36), ((6, 8), 36)])
 def test_bars_have_the_timesteps_of_their_metre(metre: tuple[int, int], expected: int) -> None:
     assert Grid(12, 4, *metre).n_timesteps == expected
+
+
+def test_notes_in_any_order_are_written_sorted_and_with_the_given_programs() -> None:
+    columns = ([2, 0, 2, 1, 2], [8, 0, 0, 4, 0], [9, 1, 20, 8, 4], [36, 12, 36, 9, 40], [80, 70, 60, 50, 40], [0.0] * 5)
+    notes = RollNotes.from_columns(np.array(column) for column in columns)
+    score = to_score(notes, Grid(4, 2), ROLES, programs=(8, 36, 5))
+    drums, bass, piano = score.tracks
+    assert [track.program for track in score.tracks] == [8, 36, 5]
+    assert [list(track.notes) for track in (drums, bass)] == [[Note(0, 120, 36, 70)], [Note(480, 960, 33, 50)]]
+    assert list(piano.notes) == [Note(0, 960, 60, 60), Note(0, 480, 64, 40), Note(960, 1080, 60, 80)]
+
+
+def test_join_sorts_what_it_is_given_and_forgets_what_was_counted() -> None:
+    columns = (np.array([1, 0]), np.array([4, 0]), np.array([5, 9]), np.array([7, 7]), np.array([90, 80]), np.zeros(2))
+    notes = RollNotes.from_columns(columns, n_merged=3)
+    alone, among = join([notes]), join([RollNotes.none(), notes, RollNotes.none()])
+    assert alone.start.tolist() == among.start.tolist() == [0, 4]
+    assert (alone.n_merged, among.n_merged) == (0, 0)
+    assert len(join([])) == len(join([RollNotes.none()])) == 0
+    assert join([]).role.dtype == np.int16
 
 
 def test_no_note_sounds_into_the_next_of_its_pitch_or_out_of_its_bar() -> None:
