@@ -83,6 +83,7 @@ def generate_midi(
     bars: Annotated[int | None, typer.Option(help="Length in bars.")] = None,
     tempo: Annotated[float | None, typer.Option(help="Quarter notes per minute.")] = None,
     tracks: Tracks = None,
+    key: Annotated[str | None, typer.Option(help="Such as C, F# minor or Bb.")] = None,
     temperature: Annotated[float, typer.Option(help="0 to 2: from typical to wild.")] = 1.0,
     model: ModelName = None,
     seed: Seed = 0,

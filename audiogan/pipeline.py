@@ -145,7 +145,7 @@ class Pipeline(Protocol):
 
     @property
     def generate(self) -> "Callable[..., list[Score]]":
-        """`(model, *, count, seed, bars, tempo, tracks, temperature, device)` → clips."""
+        """`(model, *, count, seed, bars, tempo, tracks, temperature, key, device)` → clips."""
         ...
 
     @property

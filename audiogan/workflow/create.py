@@ -34,6 +34,7 @@ def generate_midi(
     bars: int | None = None,
     tempo: float | None = None,
     tracks: str | Sequence[str] | None = None,
+    key: str | None = None,
     temperature: float = 1.0,
     model: Where = None,
     seed: int = 0,
@@ -51,6 +52,7 @@ def generate_midi(
         bars: Length of each; None for the model's own.
         tempo: In quarter notes per minute, 10–1,000; None for the model's choice.
         tracks: Names of the tracks to keep, as a list or as `"drums,bass"`; None for all.
+        key: Such as `C`, `F# minor` or `Bb`; None for keys like those of the model's songs.
         temperature: 0–2; 0 is the most typical clip, above 1 is wilder.
         model: Shipped name or folder; None for the default model.
         seed: 0 or more; the same seed and options give the same bytes.
@@ -71,7 +73,14 @@ def generate_midi(
     _within("tempo", tempo, TEMPOS)
     _within("temperature", temperature, TEMPERATURES)
     given = options(
-        {"count": count, "bars": bars, "tempo": tempo, "tracks": _names(tracks), "temperature": temperature}
+        {
+            "count": count,
+            "bars": bars,
+            "tempo": tempo,
+            "tracks": _names(tracks),
+            "key": key,
+            "temperature": temperature,
+        }
     )
     chosen = _load(model, device, seed, given.get("tracks"))
     with _open(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
 from audiogan.pipelines.multitrack.dataset import Clips
 from audiogan.pipelines.multitrack.filling import decode_clips, generate_codes, z_for
+from audiogan.pipelines.multitrack.home import learn_keys
 from audiogan.pipelines.multitrack.networks import Generator
 
 MAX_OFFSET = 4.0
@@ -83,6 +84,7 @@ def _search(count: Callable[[Tensor], Tensor], wanted: Tensor) -> Tensor:
 
 
 def finish(modules: Mapping[str, nn.Module], config: Config, clips: Clips, *, seed: int) -> None:
-    """Do what remains after training: calibrate the generator; the classic networks stay as they are."""
+    """Do what remains after training: keys and calibration of the generator; the classic networks stay as they are."""
     if isinstance(config.network, CellsConfig):
+        learn_keys(modules["generator"], config, clips)
         calibrate({name: module.eval() for name, module in modules.items()}, config, clips, seed=seed)

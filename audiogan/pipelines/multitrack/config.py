@@ -88,6 +88,9 @@ class Config(BaseModel):
     lowest_pitch: int = Field(default=24, ge=0, le=127, description="MIDI pitch of the lowest row.")
     n_pitches: int = Field(default=72, ge=12, le=128, description="Rows.")
     drum_map: Literal["gm9", "gm47"] = Field(default="gm9", description="Nine drum classes, or every key for itself.")
+    home_key: bool = Field(
+        default=False, description="Learn and write in C major or A minor; music is moved there and back."
+    )
     tracks: tuple[TrackConfig, ...] = Field(
         default=GM5, min_length=1, max_length=16, description="Tracks of the roll, in order."
     )
@@ -159,7 +162,9 @@ class CorpusConfig(BaseModel):
     min_drum_onsets: int = Field(default=4, ge=0, description="Fewest drum hits in a clip, if the roll has drums.")
     min_bass_onsets: int = Field(default=2, ge=0, description="Fewest notes in a track called bass, if there is one.")
     min_tracks: int = Field(default=3, ge=1, description="Fewest tracks with a note in a clip.")
-    transpose: bool = Field(default=True, description="Move pitched tracks by -5 to 6 semitones while training.")
+    transpose: bool = Field(
+        default=True, description="Move pitched tracks by -5 to 6 semitones while training, but with model.home_key."
+    )
     max_refused: float = Field(default=0.5, gt=0, le=1, description="Stop when a larger share of the files is refused.")
 
     @model_validator(mode="after")

@@ -2,8 +2,8 @@
 
 `prepare` reads every song once and keeps its notes as columns of whole timesteps, a few bytes a note, so a corpus of a
 hundred thousand songs still fits a laptop. `open_dataset` maps them into memory and draws clips into rolls on the way
-into a batch, transposed anew each time. Clips are windows of `n_bars` bars at any bar line of a span of one metre;
-songs, not clips, are split into train, valid and test.
+into a batch, transposed anew each time or moved to the home key. Clips are windows of `n_bars` bars at any bar line of
+a span of one metre; songs, not clips, are split into train, valid and test.
 """
 
 import json
@@ -26,6 +26,7 @@ from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
 from audiogan.representation.pianoroll import mark
 from audiogan.representation.rollnotes import COLUMNS, RollNotes, cut, pile
+from audiogan.representation.tonality import home_move, transposed, weights_of
 
 MAX_TRANSPOSE = (-5, 6)
 Progress = Callable[[int, int], None]
@@ -210,7 +211,8 @@ class Clips(Dataset[dict[str, Tensor]]):
         self.stretches = [Stretch(**values) for values in stored if values["split"] == split]
         self.columns = {name: map_array(cache / f"{name}.npy") for name in COLUMNS}
         self.config = config
-        self.transpose = corpus.transpose and split == "train"
+        self.transpose = corpus.transpose and split == "train" and not config.home_key
+        self._is_drum = np.array([role.is_drum for role in config.roles])
         self._longest = [self._longest_note(stretch) for stretch in self.stretches]
         self.windows = np.array(
             [(number, bar) for number in range(len(self.stretches)) for bar in self._clip_bars(number, corpus)],
@@ -284,7 +286,9 @@ class Clips(Dataset[dict[str, Tensor]]):
         timing = np.zeros_like(velocity)
         for place, (index, seed) in enumerate(zip(indices, seeds, strict=True)):
             notes = self.notes_of(index)
-            if self.transpose:
+            if self.config.home_key:
+                notes = self._home(notes)
+            elif self.transpose:
                 notes = self._moved(notes, seed)
             mark(roll[place], notes)
             quiet_first = np.argsort(notes.velocity, kind="stable")
@@ -298,9 +302,15 @@ class Clips(Dataset[dict[str, Tensor]]):
             "timing": torch.from_numpy(timing.reshape(bars)),
         }
 
+    def _home(self, notes: RollNotes) -> RollNotes:
+        """Transpose the pitched tracks to the home key."""
+        grid = self.config.grid
+        by = home_move(weights_of(notes, self._is_drum, grid.lowest_pitch))
+        return transposed(notes, by, self._is_drum, grid.n_pitches)
+
     def _moved(self, notes: RollNotes, seed: int) -> RollNotes:
         """Transpose the pitched tracks together, as far as all their notes stay on the grid."""
-        drums = np.array([role.is_drum for role in self.config.roles])[notes.role]
+        drums = self._is_drum[notes.role]
         rows = notes.row[~drums]
         if not len(rows):
             return notes

@@ -6,7 +6,7 @@ between windows.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,9 +15,11 @@ from torch import Tensor, nn
 
 from audiogan.adversarial.game import seed_of
 from audiogan.pipelines.multitrack.config import Config
-from audiogan.pipelines.multitrack.networks import Generator
-from audiogan.representation.pianoroll import draw, trace
+from audiogan.pipelines.multitrack.home import moved, moves_home
+from audiogan.pipelines.multitrack.networks import Decoder, Generator
+from audiogan.representation.pianoroll import draw
 from audiogan.representation.rollnotes import RollNotes, cut, join
+from audiogan.representation.tracing import trace_clips
 
 CHUNK = 8
 """Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""
@@ -100,11 +102,42 @@ def generate_codes(modules: Mapping[str, nn.Module], z: Tensor, known: Tensor, m
 
 def notes_of(logits: Tensor, velocity: Tensor, timing: Tensor) -> list[RollNotes]:
     """Write what decoded clips play: a cell sounds where its logit is above 0."""
-    onset, sustain = (logits[:, plane] > 0 for plane in (0, 1))
-    planes = np.zeros((len(logits), 4, *logits.shape[2:]), dtype=np.float32)
-    planes[:, 0], planes[:, 1] = onset.numpy(), sustain.numpy()
-    planes[:, 2], planes[:, 3] = velocity.unsqueeze(-1).numpy(), timing.unsqueeze(-1).numpy()
-    return [trace(clip) for clip in planes]
+    return _traced(logits > 0, velocity, timing)
+
+
+def sounding(modules: Mapping[str, nn.Module], codes: Tensor, offset: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Decode codes to what sounds: `decode_clips` where logits are wanted for nothing else.
+
+    Args:
+        modules: Decoder.
+        codes: `(batch, track, bar, code)`.
+        offset: `(plane, track)`, added to the logits.
+
+    Returns:
+        Onsets and sustains `(batch, 2, track, bar, timestep, pitch)` bool; velocity and timing as in `decode_clips`.
+    """
+    decoder = modules["decoder"]
+    assert isinstance(decoder, Decoder)
+    layout, device = decoder.layout, next(decoder.parameters()).device
+    limit = -offset.cpu().numpy()[:, :, None, None, None]
+    cells, expression = [], []
+    for run in in_chunks(len(codes)):
+        parts, *rest = decoder.by_kind(padded(codes[run]).to(device))
+        # Compared where they lie: rolls are laid out as bits, never as numbers.
+        above = {kind: np.greater(part.cpu().numpy(), limit[:, layout.kinds[kind][0]]) for kind, part in parts.items()}
+        roll = torch.zeros(CHUNK, 2, *rest[0].shape[1:], layout.n_pitches, dtype=torch.bool)
+        layout.place({kind: torch.from_numpy(part) for kind, part in above.items()}, roll)
+        cells.append(roll)
+        expression.append(torch.stack(rest).cpu())
+    velocity, timing = torch.cat(expression, dim=1)[:, : len(codes)]
+    return torch.cat(cells)[: len(codes)], velocity, timing
+
+
+def _traced(cells: Tensor, velocity: Tensor, timing: Tensor) -> list[RollNotes]:
+    """Read notes out of what `sounding` gives."""
+    onset, sustain = cells.flatten(3, 4).unbind(1)
+    flat = (part.flatten(2, 3).numpy() for part in (velocity, timing))
+    return trace_clips(onset.numpy(), sustain.numpy(), *flat)
 
 
 @torch.no_grad()
@@ -116,6 +149,7 @@ def fill(
     seeds: Sequence[tuple[object, ...]],
     seed: int,
     temperature: float = 1.0,
+    move: int | None = None,
 ) -> list[RollNotes]:
     """Fill the hidden cells of every sketch; all sketches must have one length.
 
@@ -126,10 +160,28 @@ def fill(
         seeds: What makes each sketch's draws its own, besides `seed`.
         seed: Seed of the call.
         temperature: 0 to 2: scales z up to 1; above 1 codes get noise as well.
+        move: Semitones from the key to write in to the home key; None for the key of the known notes.
 
     Returns:
         The new notes of each sketch, in timesteps from its first bar; known notes are not among them.
     """
+    pieces = [(sketch.notes, sketch.hidden) for sketch in sketches]
+    found = moves_home(modules["generator"], config, pieces, seeds=seeds, seed=seed)
+    moves = found if move is None else [move] * len(found)
+    home = [replace(sketch, notes=moved(sketch.notes, by, config)) for sketch, by in zip(sketches, moves, strict=True)]
+    made = _fill_home(modules, config, home, seeds, seed, temperature)
+    return [moved(notes, -by, config) for notes, by in zip(made, moves, strict=True)]
+
+
+def _fill_home(
+    modules: Mapping[str, nn.Module],
+    config: Config,
+    sketches: Sequence[Sketch],
+    seeds: Sequence[tuple[object, ...]],
+    seed: int,
+    temperature: float,
+) -> list[RollNotes]:
+    """Fill sketches in the key that the model writes in."""
     made: list[list[RollNotes]] = [[] for _ in sketches]
     open_cells = [sketch.hidden.copy() for sketch in sketches]
     hidden_bars = np.any([sketch.hidden.any(axis=0) for sketch in sketches], axis=0)
@@ -200,9 +252,7 @@ def _fill_window(
         noise = torch.stack([z_for(codes[0].numel(), seed, "heat", first, *own) for own in seeds])
         codes = codes + (temperature - 1.0) * noise.view_as(codes) * (1 - mask.unsqueeze(-1))
     fresh = []
-    logits, velocity, timing = decode_clips(modules, codes)
-    logits = logits + generator.calibration.cpu()[None, :, :, None, None, None]
-    for number, notes in enumerate(notes_of(logits, velocity, timing)):
+    for number, notes in enumerate(_traced(*sounding(modules, codes, generator.calibration))):
         cells = open_cells[number][:, first : first + config.n_bars]
         bar = notes.start // n_timesteps
         inside = bar < cells.shape[1]

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from audiogan.pipelines.multitrack.classic import build_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.representation.tonality import MOVES
 
 LEAK = 0.2
 # Share of cells that hold an onset is far below one half: start the output there.
@@ -141,13 +142,14 @@ class CellDecoder(nn.Module):
         profiles = self.profile(x).unflatten(-1, (self.n_voices, self.n_rows))
         beats = x.unflatten(-1, (self.n_beats, -1))
         steps = self.beat(beats).unflatten(-1, (-1, self.steps.first.in_channels)).flatten(3, 4)
-        steps = activate(self.steps(steps.flatten(0, 2))).unflatten(
-            0, x.shape[:3]
-        )  # (batch, track, bar, timestep, width)
-        rhythms = self.rhythm(steps).unflatten(-1, (2, self.n_voices)).transpose(3, 4)
-        by_step = self.step(steps).unflatten(-1, (2, self.n_rows)).transpose(3, 4)
-        logits = rhythms @ profiles.unsqueeze(3) + by_step + self.bias  # (batch, track, bar, 2, timestep, row)
-        return logits.permute(0, 3, 1, 2, 4, 5), self.expression(steps)
+        steps = activate(self.steps(steps.flatten(0, 2)))  # (cell, timestep, width), a cell for each track and bar
+        # A linear layer lays planes out within a timestep, so both planes of a cell are one product without a copy.
+        rhythms = self.rhythm(steps).view(len(steps), -1, self.n_voices)  # (cell, timestep * plane, voice)
+        by_step = self.step(steps).view(len(steps), -1, self.n_rows)  # (cell, timestep * plane, row)
+        logits = by_step.baddbmm_(rhythms, profiles.flatten(0, 2)).unflatten(1, (-1, 2))
+        logits += self.bias.transpose(0, 1)  # (cell, timestep, plane, row)
+        logits, expression = (part.unflatten(0, x.shape[:3]) for part in (logits, self.expression(steps)))
+        return logits.permute(0, 4, 1, 2, 3, 5), expression
 
 
 class Layout(nn.Module):
@@ -176,6 +178,16 @@ class Layout(nn.Module):
             kind: roll[:, :, tracks] if len(rows) == self.n_pitches else roll[:, :, tracks][..., rows]
             for kind, (tracks, rows) in self.kinds.items()
         }
+
+    def place(self, parts: Mapping[str, Tensor], roll: Tensor) -> None:
+        """Write kinds, cut as `split` does, into a roll in place; of drums onsets only, since a hit has no length."""
+        for kind, part in parts.items():
+            tracks, rows = self.kinds[kind]
+            for number, track in enumerate(tracks):
+                if kind == "drums":
+                    roll[:, 0, track, ..., rows] = part[:, 0, number]
+                else:
+                    roll[:, :, track] = part[:, :, number]
 
     def join(self, parts: Sequence[Tensor], axis: int) -> Tensor:
         """Put tracks of the kinds back into the order of the roll."""
@@ -248,15 +260,9 @@ class Decoder(nn.Module):
             Logits `(batch, 2, track, bar, timestep, pitch)`; velocity and timing as `by_kind` gives them.
         """
         parts, velocity, timing = self.by_kind(codes)
-        full = []
-        for kind, logits in parts.items():
-            if kind == "drums":
-                wide = logits.new_full((*logits.shape[:-1], self.layout.n_pitches), NEVER)
-                wide[..., self.layout.kinds[kind][1]] = logits
-                # A hit has no length: drums are never held.
-                logits = torch.stack([wide[:, 0], torch.full_like(wide[:, 1], NEVER)], dim=1)
-            full.append(logits)
-        return self.layout.join(full, axis=2), velocity, timing
+        roll = codes.new_full((len(codes), 2, *velocity.shape[1:], self.layout.n_pitches), NEVER)
+        self.layout.place(parts, roll)
+        return roll, velocity, timing
 
 
 # ---- game over the codes
@@ -297,6 +303,9 @@ class Generator(nn.Module):
         # What is added to the logits of cells made from its codes; see `calibration`. Planes onset and sustain.
         self.calibration: Tensor
         self.register_buffer("calibration", torch.zeros(2, n_tracks))
+        # How often songs were moved home by each number of semitones; see `home`.
+        self.key_weights: Tensor
+        self.register_buffer("key_weights", torch.full((len(MOVES),), 1 / len(MOVES)))
 
     @property
     def z_dim(self) -> int:

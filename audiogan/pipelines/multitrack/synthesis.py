@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from audiogan.corpus import midi
-from audiogan.corpus.score import Score
+from audiogan.corpus.score import Key, Score
 from audiogan.corpus.smf import rescale
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.multitrack.classic_synthesis import generate_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.pipelines.multitrack.drawing import draw_clips
 from audiogan.pipelines.multitrack.editing import (
     count_bars,
     on_grid,
@@ -41,12 +42,13 @@ from audiogan.pipelines.multitrack.filling import (
     notes_of,
     z_for,
 )
+from audiogan.pipelines.multitrack.home import exact_move, moved
 from audiogan.pipelines.multitrack.networks import Generator, on_sphere
 from audiogan.representation.pianoroll import draw, to_score
 from audiogan.representation.rollnotes import RollNotes, cut
+from audiogan.representation.tonality import key_named, sharps_of
 
 DEFAULT_QPM = 120.0
-MAX_REDRAWS = 15
 MARGIN = 1.0
 """How far beyond the threshold a correction moves a logit that decoding got wrong."""
 
@@ -60,13 +62,14 @@ def generate(
     tempo: float | None = None,
     tracks: Sequence[str] | None = None,
     temperature: float = 1.0,
+    key: str | None = None,
     device: str | None = None,
 ) -> list[Score]:
     """Make new clips.
 
-    A clip in which fewer than three tracks sound (or than were asked for), or that equals an earlier one, is drawn
-    again, up to 15 times; at temperature 0 there is nothing to draw, and all clips are the same. A classic network
-    draws each clip once, as it was trained.
+    A clip in which fewer than three tracks sound (or than were asked for), that equals an earlier one or is not in the
+    key asked for is drawn again, up to 15 times; at temperature 0 there is nothing to draw, and all clips are the same.
+    A classic network draws each clip once, as it was trained.
 
     Args:
         model: Trained networks.
@@ -76,10 +79,12 @@ def generate(
         tempo: Quarter notes per minute; None for 120.
         tracks: Names of the tracks to use; the others stay silent. None for all.
         temperature: 0 to 2; 1 as trained, less for the typical, more for the odd.
+        key: Such as `C`, `F# minor` or `Bb`; None for the keys of the songs that the model learnt from.
         device: Where the networks are; they are not moved.
 
     Raises:
-        UsageError: A number out of range, or a track the model does not have.
+        UsageError: A number out of range, no key, or a track the model does not have.
+        UnsupportedError: A key, and the model was not trained to write in one.
     """
     del device  # the model is already where it should be
     config: Config = model.config
@@ -88,42 +93,29 @@ def generate(
     if not isinstance(config.network, CellsConfig):
         if temperature != 1:
             raise UnsupportedError(f"temperature {temperature:g}; expected 1, since a classic network knows no other")
+        _check_key(key, config)
         return generate_classic(model, count=count, seed=seed, bars=bars, qpm=qpm, tracks=tracks)
     wanted = _numbers_of(tracks, config)
     n_bars = bars or config.n_bars
     hidden = np.zeros((len(config.roles), n_bars), dtype=bool)
     hidden[wanted] = True
     sketch = Sketch(RollNotes.none(), hidden)
-    clips = _draw(model, [sketch] * count, seed, temperature, min(3, len(wanted)))
-    return [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips]
+    asked = _check_key(key, config)
+    clips = draw_clips(
+        model, [sketch] * count, seed=seed, temperature=temperature, n_tracks=min(3, len(wanted)), key=asked
+    )
+    scores = [to_score(clip, config.grid, config.roles, qpm=qpm) for clip in clips]
+    return scores if asked is None else [replace(score, keys=(Key(0, sharps_of(asked), asked[1]),)) for score in scores]
 
 
-def _draw(model: Model, sketches: list[Sketch], seed: int, temperature: float, n_tracks: int) -> list[RollNotes]:
-    """Fill sketches, again and again where too little sounds or an earlier clip is the same."""
-
-    def fill_one(number: int, attempt: int) -> RollNotes:
-        one, key = [sketches[number]], [(number, attempt)]
-        return fill(model.modules, model.config, one, seeds=key, seed=seed, temperature=temperature)[0]
-
-    firsts = [(number, 0) for number in range(len(sketches))]
-    clips = fill(model.modules, model.config, sketches, seeds=firsts, seed=seed, temperature=temperature)
-    seen: set[bytes] = set()
-    for number in range(len(clips)):
-        attempt = 0
-        while temperature > 0 and attempt < MAX_REDRAWS and not _good(clips[number], seen, n_tracks):
-            attempt += 1
-            clips[number] = fill_one(number, attempt)
-        seen.add(_fingerprint(clips[number]))
-    return clips
-
-
-def _fingerprint(notes: RollNotes) -> bytes:
-    return b"".join(column.tobytes() for column in (notes.role, notes.start, notes.row))
-
-
-def _good(notes: RollNotes, seen: set[bytes], n_tracks: int) -> bool:
-    """Whether enough tracks sound and no earlier clip is the same."""
-    return len(set(notes.role.tolist())) >= n_tracks and _fingerprint(notes) not in seen
+def _check_key(key: str | None, config: Config) -> tuple[int, bool] | None:
+    """The key asked for."""
+    if key is None:
+        return None
+    asked = key_named(key)
+    if not config.home_key:
+        raise UnsupportedError(f"key {key!r}; this model was not trained to write in a key (model.home_key)")
+    return asked
 
 
 def continue_clip(model: Model, score: Score, *, bars: int = 4, count: int = 1, seed: int = 0) -> list[Score]:
@@ -226,12 +218,14 @@ def _filled(model: Model, known: Score, hidden: NDArray[np.bool_], count: int, s
 class _Ways:
     """Clips as codes with the corrections that make their decoding exact; one row per window of the model's bars."""
 
-    def __init__(self, model: Model, score: Score, n_bars: int) -> None:
+    def __init__(self, model: Model, score: Score, n_bars: int, *, to_home: bool = False) -> None:
         config: Config = model.config
+        notes = on_grid(score, config, n_bars)
+        self.moved_by = exact_move(notes, config) if to_home else 0
         n_windows = -(-n_bars // config.n_bars)
         grid = replace(config.grid, n_bars=n_windows * config.n_bars)
         # Drawn as one piece, so that a note held over the edge of a window stays one note.
-        planes = draw(on_grid(score, config, n_bars), grid, len(config.roles))
+        planes = draw(moved(notes, self.moved_by, config), grid, len(config.roles))
         windows = torch.from_numpy(planes).unflatten(2, (n_windows, config.n_bars)).permute(2, 0, 1, 3, 4, 5)
         rolls = windows[:, :2]
         self.codes = encode_clips(model.modules, rolls)
@@ -302,7 +296,7 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength:g}; expected 0 to 1")
     n_bars = count_bars(score, config)
-    way = _Ways(model, score, n_bars)
+    way = _Ways(model, score, n_bars, to_home=True)
     nothing = torch.zeros(way.codes.shape[:3])
     generator = model.modules["generator"]
     assert isinstance(generator, Generator)
@@ -312,7 +306,7 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
         z = torch.stack([z_for(generator.z_dim, seed, "vary", number, window) for window in range(len(way.codes))])
         free = generate_codes(model.modules, z, way.codes, nothing)
         codes = on_sphere((1 - strength) * way.codes + strength * free)
-        notes = _decoded(model, codes, [(way, 1 - strength)], n_bars)
+        notes = moved(_decoded(model, codes, [(way, 1 - strength)], n_bars), -way.moved_by, config)
         written = to_score(notes, config.grid, config.roles, programs=programs_of(score, config))
         made.append(
             replace(frame, tracks=(*written.tracks, *others(frame, config)), metres=frame.metres or written.metres)
