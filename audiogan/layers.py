@@ -1,9 +1,11 @@
-"""Convolutions as matrix products, for networks whose kernels tile their input.
+"""Layers that know nothing of music: convolutions as matrix products, layers of scaled weights, resampling.
 
 A grid is a tensor `(..., bar, timestep, pitch, channel)` with the channel last, so that cutting it into kernel-sized
 patches is a reshape and a convolution whose stride equals its kernel is one matrix product: the same values as the
 convolution of torch, faster on CPU. Kernels and strides are `(bar, timestep, pitch)`; there is no padding. Also here:
-the truncated-normal start (nothing beyond two standard deviations) and normalisation per channel of a grid.
+the truncated-normal start (nothing beyond two standard deviations) and normalisation per channel of a grid. Last come
+the layers of networks over `(batch, channel, ...)` with one or two axes of length: dense layers and convolutions whose
+weights may be equalised, normalisation per position, the spread of a batch, and halving and doubling of an axis.
 """
 
 import math
@@ -319,3 +321,75 @@ class GridShrink(nn.Module):
     def forward(self, grid: Tensor) -> Tensor:
         """Return the shrunk grid, `(batch, bar', timestep', pitch', out)`."""
         return F.leaky_relu(self.norm(self.conv(grid)), self.slope)
+
+
+# ---- layers over (batch, channel, ...)
+
+
+class Scaled(nn.Module):
+    """Dense layer or convolution with bias whose start is normal, of variance gain² / fan-in.
+
+    Args:
+        n_in: Channels of the input.
+        n_out: Channels of the output.
+        kernel: `()` for a dense layer; one or two sizes for a convolution.
+        gain: Root of 2 before a leaky ReLU (arXiv 1502.01852); 0 for a branch that begins silent.
+        equalised: Keep the weights at variance 1 and scale them when used (arXiv 1710.10196, 4.1), so that one rate of
+            Adam suits every layer.
+        padded: Keep the length (odd kernels); else only whole windows count.
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        kernel: Sequence[int] = (),
+        *,
+        gain: float = math.sqrt(2.0),
+        equalised: bool = False,
+        padded: bool = True,
+    ) -> None:
+        super().__init__()
+        std = gain / math.sqrt(n_in * math.prod(kernel))
+        self.scale = std if equalised else 1.0
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, *kernel) * (1.0 if equalised else std))
+        self.bias = nn.Parameter(torch.zeros(n_out))
+        self.padding = tuple(size // 2 if padded else 0 for size in kernel)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `(batch, n_out, ...)` of `(batch, n_in, ...)`."""
+        weight = self.weight if self.scale == 1.0 else self.weight * self.scale
+        if not self.padding:
+            return F.linear(x, weight, self.bias)
+        return (F.conv1d if len(self.padding) == 1 else F.conv2d)(x, weight, self.bias, padding=self.padding)
+
+
+def pixel_norm(x: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scale the channels of `(batch, channel, ...)` to root mean square 1 at every position (arXiv 1710.10196, 4.2)."""
+    return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + eps)
+
+
+def batch_deviation(x: Tensor, eps: float = 1e-6) -> Tensor:
+    """Return how far `(batch, ...)` spreads over the batch, the mean over all features, zero-dimensional."""
+    return (x.var(dim=0, correction=0) + eps).sqrt().mean()
+
+
+def halve(x: Tensor, axis: int) -> Tensor:
+    """Return every second position along an axis, the first included, after the filter [1, 2, 1] / 4; ends repeat."""
+    n = x.shape[axis]
+    padded = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, n - 1, 1)], dim=axis)
+    index = [slice(None)] * x.dim()
+    parts = []
+    for start in range(3):
+        index[axis] = slice(start, start + n, 2)
+        parts.append(padded[tuple(index)])
+    return 0.25 * (parts[0] + parts[2]) + 0.5 * parts[1]
+
+
+def double(x: Tensor, axis: int, length: int) -> Tensor:
+    """Return each position twice along an axis, filtered by [1, 2, 1] / 4 and cut to `length`, that or one less."""
+    n = x.shape[axis]
+    before = torch.cat([x.narrow(axis, 0, 1), x.narrow(axis, 0, n - 1)], dim=axis)
+    after = torch.cat([x.narrow(axis, 1, n - 1), x.narrow(axis, n - 1, 1)], dim=axis)
+    pair = torch.stack([0.75 * x + 0.25 * before, 0.75 * x + 0.25 * after], dim=axis + 1)
+    return pair.flatten(axis, axis + 1).narrow(axis, 0, length)
