@@ -73,6 +73,9 @@ class CellsConfig(BaseModel):
     cell_depth: int = Field(default=2, ge=0, description="Residual blocks of encoder and decoder, each.")
     width: int = Field(default=512, ge=8, description="Features of a bar in generator and discriminator.")
     depth: int = Field(default=3, ge=1, description="Residual blocks of generator and discriminator, each.")
+    harmony_width: int = Field(
+        default=96, ge=0, description="Features of a beat in the critic that hears harmony; 0 for no such critic."
+    )
     z_clip_dim: int = Field(default=64, ge=1, description="Values of z shared by all bars.")
     z_bar_dim: int = Field(default=16, ge=0, description="Values of z of each bar's own.")
 

@@ -4,8 +4,8 @@ Over the first share of the budget encoder and decoder move, so that codes hold 
 stand still, and generator and discriminator play for the codes of hidden cells: relativistic pairs with R1 and R2
 (arXiv 2501.05441), where the real and the fake clip of a pair share mask and known cells, so that D judges the
 filling and not the difference between songs. Over the last share D judges codes of what would be written: the fake is
-decoded, made binary with a straight-through gradient (arXiv 1308.3432) and encoded again. The classic networks bring
-their own game.
+decoded, made binary with a straight-through gradient (arXiv 1308.3432) and encoded again. A second, small
+discriminator hears harmony alone (see `harmony`). The classic networks bring their own game.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cel
 from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
 from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.pipelines.multitrack.harmony import N_CLASSES, chroma_of, turned
 from audiogan.pipelines.multitrack.masking import MaskConfig, SightConfig, draw_masks, draw_sight
 from audiogan.pipelines.multitrack.networks import Decoder, Encoder, Generator
 
@@ -50,6 +51,8 @@ class GameConfig(BaseModel):
     objective: Objective = Field(default="rpgan", description="Loss of generator and discriminator.")
     gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2.")
     penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
+    harmony: float = Field(default=1.0, ge=0, description="Weight in G's loss of the critic that hears harmony.")
+    harmony_gamma: Schedule = Field(default=Schedule(start=0.001), description="Weight of R1 and R2 of that critic.")
     masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
     sight: SightConfig = Field(default=SightConfig(), description="How much of a clip D is shown.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
@@ -77,13 +80,15 @@ class OptimizersConfig(BaseModel):
 class _Terms:
     """The loss terms of all three players."""
 
-    def __init__(self, modules: Mapping[str, nn.Module], game: GameConfig) -> None:
+    def __init__(self, modules: Mapping[str, nn.Module], config: Config, game: GameConfig) -> None:
         encoder, decoder, generator = (modules[name] for name in ("encoder", "decoder", "generator"))
         assert isinstance(encoder, Encoder)
         assert isinstance(decoder, Decoder)
         assert isinstance(generator, Generator)
         self.encoder, self.decoder, self.generate = encoder, decoder, generator
         self.judge = modules["discriminator"]
+        self.critic = modules.get("harmony")
+        self.lowest_pitch = config.lowest_pitch
         self.game = game
 
     # ---- autoencoder
@@ -180,8 +185,56 @@ class _Terms:
         judge = self.seen(mask, moment)
         with torch.no_grad():
             real_logits = judge(real)
-        fake_logits = judge(fake)
-        return {"adversarial": generator_loss(self.game.objective, real_logits, fake_logits)}
+        terms = {"adversarial": generator_loss(self.game.objective, real_logits, judge(fake))}
+        if self.hears:
+            listen = self.heard(mask, moment)
+            with torch.no_grad():
+                real_logits = listen(self.chroma(real))
+            terms["harmony"] = self.game.harmony * generator_loss(
+                self.game.objective, real_logits, listen(self.chroma(fake))
+            )
+        return terms
+
+    # ---- harmony
+
+    @property
+    def hears(self) -> bool:
+        """Whether harmony is judged by a critic of its own."""
+        return self.critic is not None and self.game.harmony > 0
+
+    def chroma(self, codes: Tensor) -> Tensor:
+        """Chroma of what codes stand for, as `harmony.chroma_of`."""
+        return chroma_of(self.decoder, codes, self.lowest_pitch)
+
+    def heard(self, mask: Tensor, moment: Moment) -> Callable[[Tensor], Tensor]:
+        """Return the critic as a function of chroma, with some tracks of a pair unheard and all of it transposed."""
+        assert self.critic is not None
+        critic = self.critic
+        pitched = mask[:, self.decoder.layout.kinds["pitched"][0]]
+        n_clips, n_tracks, n_bars = pitched.shape
+        drawn = draw_sight(n_clips * moment.world, n_tracks, n_bars, self.game.sight, moment.generator("hearing"))
+        shown = drawn[moment.rank :: moment.world].to(mask.device)
+        by = torch.randint(N_CLASSES, (n_clips * moment.world,), generator=moment.generator("turn"))
+        by = by[moment.rank :: moment.world].to(mask.device)
+        marked = torch.where(shown, pitched, -1.0)
+
+        def judge(chroma: Tensor) -> Tensor:
+            visible = shown.repeat_interleave(chroma.shape[2] // n_bars, dim=2).unsqueeze(-1)
+            return critic(turned(chroma, by) * visible, marked)
+
+        return judge
+
+    def harmony(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+        """The loss of the critic that hears harmony, and its gradient penalties."""
+        with torch.no_grad():
+            real, fake, mask = self.pair(batch, moment)
+            chroma = self.chroma(real), self.chroma(fake)
+        gamma = self.game.harmony_gamma.at(moment.span_share)
+        listen = self.heard(mask, moment)
+        real_logits, fake_logits, terms = r1_r2(listen, listen, *chroma, gamma, gamma)
+        terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
+        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
+        return terms
 
 
 def _surprise(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
@@ -200,16 +253,19 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
     """
     if not isinstance(config.network, CellsConfig):
         return classic_game(modules, config.network, game.classic)
-    terms = _Terms(modules, game)
+    terms = _Terms(modules, config, game)
     begin = game.autoencoder_share
     learn_codes = Phase(
         "autoencoder", ("encoder", "decoder"), terms.autoencoder, optimizers.autoencoder, span=(0.0, begin or 1.0)
     )
+    hear = Phase("harmony", ("harmony",), terms.harmony, optimizers.discriminator, span=(begin, 1.0))
     play = (
         Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
+        *((hear,) if terms.hears else ()),
         Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
     )
+    averaged = {"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin}
     return Game(
         phases=(learn_codes, *play) if begin else play,  # no share: the codes come with the weights begun from
-        averaged={"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin},
+        averaged=averaged | ({"harmony": begin} if terms.hears else {}),
     )

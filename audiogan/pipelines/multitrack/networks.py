@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from audiogan.pipelines.multitrack.classic import build_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.pipelines.multitrack.harmony import HarmonyCritic, pitched_tracks
 from audiogan.representation.tonality import MOVES
 
 LEAK = 0.2
@@ -361,17 +362,20 @@ class Discriminator(nn.Module):
 
 
 def build(config: Config) -> dict[str, nn.Module]:
-    """Build the networks of a recipe: encoder, decoder, generator and discriminator, or the classic ones."""
+    """Build the networks of a recipe: encoder, decoder, generator and discriminators, or the classic ones."""
     network = config.network
     if not isinstance(network, CellsConfig):
         return build_classic(network)
     n_tracks = len(config.tracks)
-    return {
+    modules: dict[str, nn.Module] = {
         "encoder": Encoder(config, network),
         "decoder": Decoder(config, network),
         "generator": Generator(network, n_tracks, config.n_bars),
         "discriminator": Discriminator(network, n_tracks, config.n_bars),
     }
+    if network.harmony_width and len(pitched_tracks(config)) > 1:
+        modules["harmony"] = HarmonyCritic(config, network)
+    return modules
 
 
 def load_modules(tensors: Mapping[str, Mapping[str, Tensor]], config: Config) -> dict[str, nn.Module]:
