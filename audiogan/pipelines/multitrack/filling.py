@@ -21,8 +21,9 @@ from audiogan.representation.pianoroll import draw
 from audiogan.representation.rollnotes import RollNotes, cut, join
 from audiogan.representation.tracing import trace_clips
 
-CHUNK = 8
-"""Clips per pass through the networks; fixed, since the last bits of a sum depend on the size of a batch."""
+CHUNK, NEW_CHUNK = 8, 32
+"""Clips per pass through the networks, given ones and new ones; fixed, since the last bits of a sum depend on the size
+of a batch. New clips are often made by the hundred, and small passes cost more a clip."""
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ def rolls_of(notes: Sequence[RollNotes], config: Config) -> Tensor:
     return torch.from_numpy(np.stack(planes))
 
 
-def in_chunks(n: int) -> list[slice]:
-    """Cut n items into runs of `CHUNK`."""
-    return [slice(first, first + CHUNK) for first in range(0, n, CHUNK)]
+def in_chunks(n: int, size: int = CHUNK) -> list[slice]:
+    """Cut n items into runs of `size`."""
+    return [slice(first, first + size) for first in range(0, n, size)]
 
 
-def padded(tensor: Tensor) -> Tensor:
-    """Repeat the last row up to `CHUNK` rows."""
-    missing = CHUNK - len(tensor)
+def padded(tensor: Tensor, size: int = CHUNK) -> Tensor:
+    """Repeat the last row up to `size` rows."""
+    missing = size - len(tensor)
     return tensor if missing == 0 else torch.cat([tensor, tensor[-1:].expand(missing, *tensor.shape[1:])])
 
 
@@ -94,8 +95,9 @@ def generate_codes(modules: Mapping[str, nn.Module], z: Tensor, known: Tensor, m
     """Fill hidden codes; shapes as in `networks.Generator`."""
     device = next(modules["generator"].parameters()).device
     parts = []
-    for run in in_chunks(len(z)):
-        made = modules["generator"](*(padded(tensor[run]).to(device) for tensor in (z, known, mask)))
+    for run in in_chunks(len(z), NEW_CHUNK):
+        given = (padded(tensor[run], NEW_CHUNK).to(device) for tensor in (z, known, mask))
+        made = modules["generator"](*given)
         parts.append(made[: len(z[run])].cpu())
     return torch.cat(parts)
 
@@ -121,11 +123,11 @@ def sounding(modules: Mapping[str, nn.Module], codes: Tensor, offset: Tensor) ->
     layout, device = decoder.layout, next(decoder.parameters()).device
     limit = -offset.cpu().numpy()[:, :, None, None, None]
     cells, expression = [], []
-    for run in in_chunks(len(codes)):
-        parts, *rest = decoder.by_kind(padded(codes[run]).to(device))
+    for run in in_chunks(len(codes), NEW_CHUNK):
+        parts, *rest = decoder.by_kind(padded(codes[run], NEW_CHUNK).to(device))
         # Compared where they lie: rolls are laid out as bits, never as numbers.
         above = {kind: np.greater(part.cpu().numpy(), limit[:, layout.kinds[kind][0]]) for kind, part in parts.items()}
-        roll = torch.zeros(CHUNK, 2, *rest[0].shape[1:], layout.n_pitches, dtype=torch.bool)
+        roll = torch.zeros(NEW_CHUNK, 2, *rest[0].shape[1:], layout.n_pitches, dtype=torch.bool)
         layout.place({kind: torch.from_numpy(part) for kind, part in above.items()}, roll)
         cells.append(roll)
         expression.append(torch.stack(rest).cpu())
