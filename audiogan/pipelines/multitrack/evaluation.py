@@ -36,7 +36,7 @@ from audiogan.representation.pianoroll import to_score
 N_CLIPS = 512
 FINE = 12
 REFERENCE = "reference"
-N_LISTEN = 64
+N_LISTEN = 256
 
 
 @dataclass(frozen=True)
