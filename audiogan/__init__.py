@@ -7,6 +7,7 @@ Example:
     >>> import audiogan
     >>> model = audiogan.load("path/to/model")  # doctest: +SKIP
     >>> scores = model.generate(count=4, seed=0)  # doctest: +SKIP
+    >>> notes = audiogan.load("notes").generate(count=4, seed=0, pitches=[60])  # doctest: +SKIP
 """
 
 from pathlib import Path

@@ -2,7 +2,8 @@
 
 A pipeline is a package of functions under `audiogan.pipelines`: it turns a corpus into tensors, builds the networks,
 states the training game, and turns what the networks make into files. The rest of the program meets pipelines only
-through the `Pipeline` protocol and `Model`, a trained set of networks with its facts. Nothing here imports torch.
+through the `Pipeline` protocol and `Model`, a trained set of networks with its facts. A pipeline makes scores, or
+it makes sounds and then offers the verbs of `SoundPipeline` too. Nothing here imports torch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,17 +15,40 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from pydantic import BaseModel
 
-from audiogan.errors import RecipeError
+from audiogan.errors import RecipeError, UnsupportedError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from audiogan.corpus.score import Score
 
 PIPELINES = Path(__file__).parent / "pipelines"
+MUSIC, SOUNDS = "multitrack", "waveform"
+"""What a model makes, named after the pipeline whose shipped model serves those verbs unless another is asked for."""
 
 Progress = Callable[[int, int], None]
 """Called with how many items are done and how many there are."""
+
+
+class Sound(Protocol):
+    """A sound that a model made."""
+
+    @property
+    def waveform(self) -> "NDArray[np.float32]":
+        """`(time,)`, one channel, its peak at most 1."""
+        ...
+
+    @property
+    def sample_rate(self) -> int:
+        """In Hz."""
+        ...
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """What it is, JSON-able: `pitch`, `timbre`, `warnings` and more."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -57,13 +81,29 @@ class Model:
         """The pipeline's functions."""
         return self._verbs or load_pipeline(self.pipeline)
 
-    def generate(self, *, count: int = 1, seed: int = 0, **options: Any) -> "list[Score]":
-        """Make `count` new clips."""
+    @property
+    def makes(self) -> str:
+        """`SOUNDS` for a pipeline with the verbs of `SoundPipeline`, else `MUSIC`."""
+        return SOUNDS if hasattr(self.verbs, "timbre_of") else MUSIC
+
+    @property
+    def sounding(self) -> "SoundPipeline":
+        """The pipeline's functions, of a pipeline that makes sounds.
+
+        Raises:
+            UnsupportedError: It makes scores.
+        """
+        if self.makes != SOUNDS:
+            raise UnsupportedError(f"{self.name or self.pipeline} makes no sounds; expected a model of notes")
+        return cast("SoundPipeline", self.verbs)
+
+    def generate(self, *, count: int = 1, seed: int = 0, **options: Any) -> list[Any]:
+        """Make `count` new clips, or new notes."""
         return self.verbs.generate(self, count=count, seed=seed, device=self.device, **options)
 
-    def interpolate(self, first: "Score", second: "Score", *, steps: int = 5, seed: int = 0) -> "list[Score]":
-        """Go from one clip to another in `steps` clips, ends included."""
-        return self.verbs.interpolate(self, first, second, steps=steps, seed=seed)
+    def interpolate(self, first: Any, second: Any, *, steps: int = 5, seed: int = 0, **options: Any) -> list[Any]:
+        """Go from one clip or timbre to another in `steps` clips or notes, ends included."""
+        return self.verbs.interpolate(self, first, second, steps=steps, seed=seed, **options)
 
     def continue_clip(self, score: "Score", *, bars: int = 4, count: int = 1, seed: int = 0) -> "list[Score]":
         """Add `bars` bars after a clip."""
@@ -89,9 +129,30 @@ class Model:
         """Make clips like this one; `strength` 0 is a copy, 1 a free sample."""
         return self.verbs.vary(self, score, strength=strength, count=count, seed=seed)
 
+    def timbre_of(self, recording: Any, *, pitch: float | None = None, seed: int = 0) -> Any:
+        """Find the timbre of a recording; `pitch` (MIDI) is estimated if left out."""
+        return self.sounding.timbre_of(self, recording, pitch=pitch, seed=seed)
+
+    def random_timbre(self, seed: int = 0, number: int = 0) -> Any:
+        """Draw a timbre; each number of a seed gives another."""
+        return self.sounding.random_timbre(self, seed, number)
+
+    def transfer(self, source: Any, timbre: Any, *, seed: int = 0) -> Sound:
+        """Play the melody of a recording with a timbre."""
+        return self.sounding.transfer(self, source, timbre, seed=seed)
+
+    def render(self, score: "Score", timbres: Sequence[Any], *, seed: int = 0, **options: Any) -> Sound:
+        """Play a score with one timbre or several."""
+        return self.sounding.render(self, score, timbres, seed=seed, **options)
+
 
 class Pipeline(Protocol):
-    """The names a pipeline package exports. A verb it cannot offer raises `UnsupportedError`."""
+    """The names a pipeline package exports. A verb it cannot offer raises `UnsupportedError`.
+
+    Two more may be there. `RESUMES_PREPARE = True` says that `prepare` goes on where it was stopped in the same folder.
+    `settle(modules, config, dataset)` is called once, before a new run trains: after `build`, with the weights of the
+    model begun with, if any.
+    """
 
     @property
     def Config(self) -> type[BaseModel]:
@@ -144,13 +205,13 @@ class Pipeline(Protocol):
         ...
 
     @property
-    def generate(self) -> "Callable[..., list[Score]]":
-        """`(model, *, count, seed, bars, tempo, tracks, temperature, key, device)` → clips."""
+    def generate(self) -> Callable[..., list[Any]]:
+        """`(model, *, count, seed, device, ...)` → clips or notes, with the options that suit them."""
         ...
 
     @property
-    def interpolate(self) -> "Callable[..., list[Score]]":
-        """`(model, first, second, *, steps, seed)` → clips."""
+    def interpolate(self) -> Callable[..., list[Any]]:
+        """`(model, first, second, *, steps, seed)` → clips, or notes from one timbre to another."""
         ...
 
     @property
@@ -175,7 +236,7 @@ class Pipeline(Protocol):
 
     @property
     def transfer(self) -> Callable[..., Any]:
-        """`(model, source, target)` → the same as `generate`."""
+        """`(model, source, timbre, *, seed)` → the source with another timbre."""
         ...
 
     @property
@@ -186,6 +247,35 @@ class Pipeline(Protocol):
     @property
     def write(self) -> Callable[..., None]:
         """`(item, path)` → a file."""
+        ...
+
+
+class SoundPipeline(Pipeline, Protocol):
+    """What a pipeline that makes sounds exports besides."""
+
+    @property
+    def timbre_of(self) -> Callable[..., Any]:
+        """`(model, recording, *, pitch, seed)` → timbre."""
+        ...
+
+    @property
+    def random_timbre(self) -> Callable[..., Any]:
+        """`(model, seed, number)` → timbre."""
+        ...
+
+    @property
+    def load_timbre(self) -> Callable[..., Any]:
+        """`(path, model)` → timbre, from the JSON that a manifest or a saved timbre holds."""
+        ...
+
+    @property
+    def render(self) -> Callable[..., Sound]:
+        """`(model, score, timbres, *, glide, seed, sample_rate)` → sound."""
+        ...
+
+    @property
+    def write_instrument(self) -> Callable[..., Any]:
+        """`(model, timbre, folder, *, seed)` → JSON-able facts; fills an empty folder with a sampler instrument."""
         ...
 
 

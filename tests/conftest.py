@@ -1,11 +1,13 @@
-"""Fixtures shared by all tests: small scores, files made of them, and a pipeline simple enough to predict."""
+"""Fixtures shared by all tests: small scores and sounds, files made of them, and pipelines simple enough to predict."""
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audiogan.corpus.score import Key, Metre, Note, Notes, Score, Tempo, Track
@@ -94,3 +96,76 @@ def fake_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
         generate=generate, interpolate=interpolate, **{verb: with_clip(verb) for verb in verbs}
     )
     return Model({}, None, {}, Path("fake"), "fake", "ab" * 32, "multitrack", "cpu", pipeline)
+
+
+def make_tone(hz: float = 440.0, seconds: float = 0.5, sample_rate: int = 16000) -> np.ndarray:
+    """Return a sine `(time,)` at half of full scale."""
+    return (0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * sample_rate)) / sample_rate)).astype(np.float32)
+
+
+@pytest.fixture
+def tone(tmp_path: Path) -> Path:
+    """A WAV file of a sine of half a second, named after its pitch."""
+    from audiogan.corpus import audio
+
+    path = tmp_path / "tone_A4.wav"
+    audio.write(make_tone()[None], 16000, path)
+    return path
+
+
+@dataclass(frozen=True)
+class FakeSound:
+    """What the fake pipeline of sounds makes."""
+
+    waveform: np.ndarray
+    sample_rate: int = 16000
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+def fake_sound_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
+    """A model of sounds whose verbs answer at once and write down what they were asked; a timbre is a text."""
+    from audiogan.corpus import audio
+    from audiogan.errors import UnsupportedError
+
+    def note(pitch: float, timbre: str) -> FakeSound:
+        sound = make_tone(440 * 2 ** ((pitch - 69) / 12))
+        return FakeSound(sound, facts={"pitch": pitch, "timbre": {"name": timbre}, "warnings": []})
+
+    def generate(model: Model, *, count: int, seed: int, device: str, **options: Any) -> list[FakeSound]:
+        calls.append(("generate", options | {"count": count, "seed": seed}))
+        pitches = options.get("pitches") or [60.0]
+        return [note(pitches[number % len(pitches)], f"free {seed}-{number}") for number in range(count)]
+
+    def interpolate(model: Model, first: str, second: str, *, steps: int, seed: int, **more: Any) -> list[FakeSound]:
+        calls.append(("interpolate", more | {"first": first, "second": second, "steps": steps}))
+        return [note(more.get("pitch", 60.0), f"{first} {step} {second}") for step in range(steps)]
+
+    def transfer(model: Model, source: Any, timbre: str, *, seed: int) -> FakeSound:
+        calls.append(("transfer", {"seconds": source.seconds, "timbre": timbre, "seed": seed}))
+        return FakeSound(source.waveform, source.sample_rate)
+
+    def render(model: Model, score: Score, timbres: list[str], *, seed: int, **options: Any) -> FakeSound:
+        calls.append(("render", options | {"n_tracks": len(score.tracks), "timbres": timbres, "seed": seed}))
+        return FakeSound(make_tone(), facts={"warnings": ["8 notes of drums left out"]})
+
+    def timbre_of(model: Model, recording: Any, *, name: str, seed: int, refine: bool = False) -> str:
+        return f"of {name}{' closely' if refine else ''}"
+
+    def write_instrument(model: Model, timbre: str, folder: Path, *, seed: int, progress: Any) -> dict[str, Any]:
+        (folder / "samples").mkdir()
+        audio.write(make_tone()[None], 16000, folder / "samples" / "c4.wav")
+        (folder / "mine.sfz").write_text(timbre)
+        return {"timbre": timbre}
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise UnsupportedError("this model makes sounds")
+
+    pipeline: Any = SimpleNamespace(
+        generate=generate, interpolate=interpolate, transfer=transfer, render=render, timbre_of=timbre_of,
+        random_timbre=lambda model, seed, number: f"random {seed}-{number}",
+        load_timbre=lambda path, model: f"saved {path.name}",
+        write_instrument=write_instrument, accompany=refuse, continue_clip=refuse, infill=refuse, vary=refuse,
+        write=lambda sound, path: audio.write(sound.waveform[None], sound.sample_rate, path, encoding="int24"),
+    )  # fmt: skip
+    return Model({}, None, {}, Path("tones"), "tones", "cd" * 32, "waveform", "cpu", pipeline)

@@ -36,8 +36,8 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 
 @pytest.fixture
 def _fake_load(monkeypatch: pytest.MonkeyPatch, fake_model: Model) -> None:
-    for module in ("create", "tour"):
-        monkeypatch.setattr(f"audiogan.workflow.{module}.load", lambda model, device: fake_model)
+    for module in ("making", "tour"):
+        monkeypatch.setattr(f"audiogan.workflow.{module}.load", lambda model, device, pipeline: fake_model)
 
 
 def outside(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -120,7 +120,8 @@ class TestMaking:
         made = workflow.generate_midi(count=1, out=tmp_path / "made")
         monkeypatch.setattr(workflow, "generate_midi", lambda **options: asked.update(options) or made)
         run(
-            *("generate", "midi", "--count", 3, "--bars", 8, "--tempo", 99.5, "--tracks", "a, b", "--temperature", 0.5),
+            *("generate", "midi", "--count", 3, "--bars", 8, "--tempo", 99.5, "--tracks", "a, b", "--key", "Bb"),
+            *("--temperature", 0.5),
             *(
                 "--model",
                 "m",
@@ -137,8 +138,9 @@ class TestMaking:
             ),
         )
         assert asked == {
-            "count": 3, "bars": 8, "tempo": 99.5, "tracks": "a, b", "temperature": 0.5, "model": "m", "seed": 7,
-            "device": "cpu", "out": Path("o"), "overwrite": True, "listen": True, "preview": True, "progress": None,
+            "count": 3, "bars": 8, "tempo": 99.5, "tracks": "a, b", "key": "Bb", "temperature": 0.5, "model": "m",
+            "seed": 7, "device": "cpu", "out": Path("o"), "overwrite": True, "listen": True, "preview": True,
+            "progress": None,
         }  # fmt: skip
 
     def test_json_is_one_object_and_nothing_else(self, run: Run, tmp_path: Path) -> None:
@@ -215,6 +217,70 @@ class TestMaking:
 
     def test_wrong_bars_are_a_usage_error(self, run: Run, clip: Path) -> None:
         assert run("infill", clip, "--bars", "four")[0] == 2
+
+
+@pytest.fixture
+def _fake_sounds(monkeypatch: pytest.MonkeyPatch, fake_sound_model: Model) -> None:
+    monkeypatch.setattr("audiogan.workflow.making.load", lambda model, device, pipeline: fake_sound_model)
+
+
+@pytest.mark.usefixtures("_fake_sounds")
+class TestSounding:
+    def test_generate_notes_prints_the_files(self, run: Run, tmp_path: Path, calls: Any) -> None:
+        arguments = ("--pitch", "C4-D4", "--velocity", 127, "--duration", 2, "--sample-rate", 16000, "--preview")
+        code, out, err = run("generate", "notes", *arguments, "--out", tmp_path / "out")
+        assert (code, err) == (0, "")
+        names = [Path(line).name for line in out.split()]
+        assert [name for name in names if name.endswith(".wav")] == [
+            "01_note_C4.wav",
+            "02_note_Db4.wav",
+            "03_note_D4.wav",
+        ]
+        assert len(names) == 6
+        given = {"pitches": [60.0, 61.0, 62.0], "velocity": 1.0, "duration": 2.0, "sample_rate": 16000, "count": 3}
+        assert calls == [("generate", given | {"seed": 0, "temperature": 1.0})]
+
+    def test_transfer_writes_the_file_that_was_asked_for(self, run: Run, tmp_path: Path, tone: Path) -> None:
+        code, out, _ = run("transfer", tone, "--timbre", "random", "--out", tmp_path / "new.wav", "--json")
+        assert code == 0
+        assert json.loads(out)["files"][0]["file"] == "new.wav"
+        assert {path.name for path in tmp_path.iterdir()} >= {"new.wav", "new.wav.json"}
+
+    def test_render_takes_several_timbres_and_says_what_was_left_out(
+        self, run: Run, tmp_path: Path, clip: Path
+    ) -> None:
+        timbres = ("--timbre", "random", "--timbre", "random", "--glide", 2)
+        code, out, err = run("render", clip, *timbres, "--out", tmp_path / "song.flac")
+        assert (code, out) == (0, f"{tmp_path / 'song.flac'}\n")
+        assert err == "song.flac: 8 notes of drums left out\n"
+
+    def test_interpolate_goes_between_recordings(self, run: Run, tmp_path: Path, tone: Path, clip: Path) -> None:
+        code, out, _ = run("interpolate", tone, tone, "--pitch", "A3", "--steps", 3, "--out", tmp_path / "out")
+        assert code == 0
+        assert out.count("step_A3.wav") == 3
+        code, _, err = run("interpolate", tone, clip, "--out", tmp_path / "mixed")
+        assert code == 2
+        told = "tone_A4.wav is a sound and my clip.mid is a MIDI clip; expected two of a kind"
+        assert err == f"audiogan: usage: interpolate: {told}\n"
+
+    def test_export_lists_instrument_and_samples(self, run: Run, tmp_path: Path) -> None:
+        code, out, _ = run("export", "notes", "--format", "sfz", "--out", tmp_path / "out")
+        assert code == 0
+        assert out.split() == [str(tmp_path / "out" / name) for name in ("mine.sfz", "samples/c4.wav")]
+        assert run("export", "notes", "--format", "onnx")[0] == 2
+
+    def test_verbs_for_midi_refuse_a_model_of_sounds(self, run: Run, tmp_path: Path) -> None:
+        code, _, err = run("generate", "midi", "--out", tmp_path / "out")
+        assert code == 2
+        assert "makes sounds; expected one that makes MIDI" in err
+
+
+def test_without_a_model_of_notes_the_way_to_one_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audiogan.workflow.model.models", lambda folder: [])
+    code, _, err = run("generate", "notes")
+    assert code == 65
+    assert "audiogan train waveform/smoke" in err
+    assert err.count("\n") == 1
 
 
 def test_an_error_with_json_is_an_object_too(run: Run, tmp_path: Path) -> None:
@@ -325,9 +391,9 @@ def test_diverged_training_is_exit_code_4(run: Run, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_mistyped_recipe_is_exit_code_2(run: Run) -> None:
-    code, _, err = run("train", "smok")
+    code, _, err = run("train", "sogns")
     assert code == 2
-    assert "did you mean 'smoke'" in err
+    assert "did you mean 'songs'" in err
 
 
 @pytest.mark.parametrize(
@@ -357,9 +423,27 @@ def test_inspect_says_a_line_per_file(run: Run, clip: Path) -> None:
     assert (code, out) == (0, "ok, midi, 16 notes, 4.775 s\n")
 
 
+def test_inspect_judges_sounds_without_torch(tmp_path: Path, tone: Path) -> None:
+    code = (
+        f"import sys\nfrom audiogan import cli\ntry:\n    cli.app(['inspect', {str(tone)!r}, '--json'])\n"
+        "except SystemExit as ended:\n    assert not ended.code, ended.code\nassert 'torch' not in sys.modules\n"
+    )
+    done = outside(code, tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert (found["status"], found["kind"], found["seconds"]) == ("ok", "audio", 0.5)
+
+
+def test_inspect_says_a_line_for_a_sound(run: Run, tone: Path) -> None:
+    assert run("inspect", tone)[1] == "ok, audio, 0.5 s\n"
+
+
 def test_inspect_says_that_a_folder_holds_nothing(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("inspect", tmp_path)
-    assert (code, out) == (3, "no music files there; expected .mid files, or .npz or .npy rolls\n")
+    assert (code, out) == (
+        3,
+        "no music files there; expected .mid files, .npz or .npy rolls, or sounds such as .wav and .flac\n",
+    )
 
 
 def test_long_lists_are_shown_by_their_beginning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -375,7 +459,7 @@ def test_models_lists_what_is_there(run: Run, monkeypatch: pytest.MonkeyPatch) -
     assert run("models")[1] == "band  multitrack  2.5 MB  CC0-1.0\n"
     assert json.loads(run("models", "--json")[1]) == {"models": [model]}
     monkeypatch.setattr(workflow, "models", list)
-    assert "audiogan train smoke" in run("models")[1]
+    assert "audiogan train multitrack/smoke" in run("models")[1]
 
 
 def test_doctor_prints_lines_or_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

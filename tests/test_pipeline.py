@@ -5,13 +5,14 @@ import pytest
 from audiogan import pipeline
 from audiogan.corpus.score import Score
 from audiogan.errors import RecipeError
-from audiogan.pipeline import Model, Pipeline
+from audiogan.pipeline import Model, Pipeline, SoundPipeline
 
 if TYPE_CHECKING:
     # The type checker compares every pipeline with the protocol here.
-    from audiogan.pipelines import multitrack
+    from audiogan.pipelines import multitrack, waveform
 
     checked: Pipeline = multitrack
+    checked_too: SoundPipeline = waveform
 
 NAMES = [name for name in dir(Pipeline) if not name.startswith("_")]
 
@@ -50,6 +51,7 @@ def test_a_model_hands_its_verbs_to_the_pipeline(
     fake_model.accompany(score, tracks=["drums"], count=1, seed=4)
     fake_model.infill(score, bars=(1, 2), tracks=["bass"], count=1, seed=5)
     fake_model.vary(score, strength=0.5, count=1, seed=6)
+    assert fake_model.makes == "multitrack"
     assert calls == [
         ("generate", {"count": 2, "seed": 1, "bars": 3, "device": "cpu"}),
         ("interpolate", {"first": score, "second": score, "count": 4, "seed": 2}),

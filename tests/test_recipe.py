@@ -229,12 +229,14 @@ def test_an_unknown_key_is_told_before_other_faults() -> None:
 def test_shipped_recipes_are_found_by_short_and_full_name() -> None:
     assert "multitrack/smoke" in recipe.names()
     assert not any(name.endswith("base") for name in recipe.names())
-    assert recipe.find("smoke") == recipe.find("multitrack/smoke")
+    assert recipe.find("songs") == recipe.find("multitrack/songs")
+    with pytest.raises(RecipeError, match="write the pipeline too"):
+        recipe.find("smoke")
 
 
 def test_a_mistyped_name_is_answered_with_the_nearest() -> None:
-    with pytest.raises(RecipeError, match="did you mean 'smoke'"):
-        recipe.find("smok")
+    with pytest.raises(RecipeError, match="did you mean 'songs'"):
+        recipe.find("sogns")
     with pytest.raises(RecipeError, match="no recipe file nowhere.yaml"):
         recipe.find("nowhere.yaml")
 

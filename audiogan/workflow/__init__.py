@@ -9,6 +9,7 @@ from audiogan.workflow.learn import evaluate, prepare, train
 from audiogan.workflow.look import doctor, inspect
 from audiogan.workflow.model import load, models
 from audiogan.workflow.sections import resolve
+from audiogan.workflow.sounds import export, generate_notes, render, transfer
 from audiogan.workflow.tour import demo
 
 __all__ = [
@@ -17,7 +18,9 @@ __all__ = [
     "demo",
     "doctor",
     "evaluate",
+    "export",
     "generate_midi",
+    "generate_notes",
     "infill",
     "inspect",
     "interpolate",
@@ -25,7 +28,9 @@ __all__ = [
     "models",
     "parse_bars",
     "prepare",
+    "render",
     "resolve",
     "train",
+    "transfer",
     "vary",
 ]

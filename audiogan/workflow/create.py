@@ -3,7 +3,7 @@
 Every verb loads a model, makes scores, writes each as a MIDI file named `NN_SOURCE.mid` into one folder and returns
 what it did. With `listen` it adds a sketch of the sound per clip and a page to see and hear them all, with `preview` a
 picture per clip. With several input files, one that cannot be used is reported and the rest go on; options that no clip
-could satisfy end the verb.
+could satisfy end the verb. `interpolate` serves sounds too and looks at the files to choose.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -14,18 +14,18 @@ from audiogan.corpus import midi
 from audiogan.corpus.names import escape, safe_stem
 from audiogan.corpus.score import Metre, Note, Notes, Score, Track
 from audiogan.errors import AudioganError, CorpusError, OutputError, UnsupportedError, UsageError
-from audiogan.pipeline import Model, Progress
-from audiogan.version import __version__
-from audiogan.workflow.model import load, track_names
-from audiogan.workflow.outputs import OutputFolder, Result, describe, options
-from audiogan.workflow.page import Entry, add_page, add_picture, add_sound
+from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress
+from audiogan.workflow.making import Where, Writer, load_music, open_folder, within
+from audiogan.workflow.model import track_names
+from audiogan.workflow.outputs import Result, options
+from audiogan.workflow.sounds import STEPS, interpolate_sounds
+from audiogan.workflow.timbres import kind_of_file
 
 Clips = str | Path | Sequence[str | Path]
-Where = str | Path | None
 Make = Callable[..., list[Score]]
 
 # The pipeline has the same; they are checked here first, before a model is loaded and a folder made.
-COUNTS, BARS, TEMPOS, TEMPERATURES, STEPS = (1, 100_000), (1, 1000), (10, 1000), (0, 2), (2, 1000)
+COUNTS, BARS, TEMPOS, TEMPERATURES = (1, 100_000), (1, 1000), (10, 1000), (0, 2)
 
 
 def generate_midi(
@@ -68,10 +68,10 @@ def generate_midi(
         CheckpointError: No such model.
         OutputError: The folder holds an earlier result, or cannot be written.
     """
-    _within("count", count, COUNTS)
-    _within("bars", bars, BARS)
-    _within("tempo", tempo, TEMPOS)
-    _within("temperature", temperature, TEMPERATURES)
+    within("count", count, COUNTS)
+    within("bars", bars, BARS)
+    within("tempo", tempo, TEMPOS)
+    within("temperature", temperature, TEMPERATURES)
     given = options(
         {
             "count": count,
@@ -82,9 +82,9 @@ def generate_midi(
             "temperature": temperature,
         }
     )
-    chosen = _load(model, device, seed, given.get("tracks"))
-    with _open(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, preview, progress, count)
+    chosen = _load(model, device, seed, "generate midi", given.get("tracks"))
+    with open_folder(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:
+        writer = Writer(folder, chosen, seed, listen=listen, preview=preview, progress=progress, n_items=count)
         writer.add_all(chosen.generate(seed=seed, **given), "clip")
         writer.finish("New clips")
     return folder.result()
@@ -95,6 +95,9 @@ def interpolate(
     second: str | Path,
     *,
     steps: int = 5,
+    pitch: float | str | None = None,
+    refine: bool = False,
+    save_timbre: bool = False,
     model: Where = None,
     seed: int = 0,
     device: str = "auto",
@@ -104,13 +107,16 @@ def interpolate(
     preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    """Go from one MIDI clip to another in `steps` files, ends included.
+    """Go from one MIDI clip to another, or from one timbre to another, in `steps` files, ends included.
 
     Args:
-        first: The clip to begin with.
-        second: The clip to end with.
+        first: The clip, recording or saved timbre to begin with.
+        second: Another of the same kind, to end with.
         steps: How many files, 2–1,000.
-        model: As for `generate_midi`, and so on to the last.
+        pitch: Of the notes between two timbres, MIDI or name; None for the middle of the model's range.
+        refine: For timbres, as for `generate_notes`.
+        save_timbre: The same.
+        model: As for `generate_midi`, and so on to the last; None for the default model of that kind.
         seed: The same.
         device: The same.
         out: The same; None for `audiogan-interpolation`.
@@ -120,14 +126,49 @@ def interpolate(
         progress: The same.
 
     Raises:
-        CorpusError: One of the two clips is refused.
+        UsageError: A clip and a sound, or an option of the other kind.
+        CorpusError: One of the two is refused.
     """
-    _within("steps", steps, STEPS)
-    ends = [_read(Path(first)), _read(Path(second))]
-    chosen = _load(model, device, seed)
+    within("steps", steps, STEPS)
+    given = {"steps": steps, "model": model, "seed": seed, "device": device, "out": out, "overwrite": overwrite}
+    show = {"listen": listen, "preview": preview, "progress": progress}
+    paths = Path(first), Path(second)
+    if _are_sounds(*paths):
+        return interpolate_sounds(*paths, pitch=pitch, refine=refine, save_timbre=save_timbre, **given, **show)
+    if pitch is not None or refine or save_timbre:
+        raise UsageError("pitch, refine and save-timbre are for sounds, and these are MIDI clips")
+    return _interpolate_clips(*paths, **given, **show)
+
+
+def _are_sounds(first: Path, second: Path) -> bool:
+    """Whether two files are to be joined as sounds; what is neither sound nor MIDI is left to the reader to refuse."""
+    kinds = kind_of_file(first), kind_of_file(second)
+    if set(kinds) == {MUSIC, SOUNDS}:
+        told = {MUSIC: "a MIDI clip", SOUNDS: "a sound"}
+        is_what = " and ".join(
+            f"{escape(path.name)} is {told[str(kind)]}" for path, kind in zip((first, second), kinds, strict=True)
+        )
+        raise UsageError(f"interpolate: {is_what}; expected two of a kind")
+    return SOUNDS in kinds
+
+
+def _interpolate_clips(
+    first: Path,
+    second: Path,
+    *,
+    steps: int,
+    model: Where,
+    seed: int,
+    device: str,
+    out: Where,
+    overwrite: bool,
+    **show: Any,
+) -> Result:
+    ends = [_read(first), _read(second)]
+    chosen = _load(model, device, seed, "interpolate")
     given = {"steps": steps, "sources": [facts for _, facts in ends]}
-    with _open(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, preview, progress, steps)
+    with open_folder(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
+        writer = Writer(folder, chosen, seed, n_items=steps, **show)
         try:
             made = chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed)
         except UnsupportedError as error:
@@ -152,7 +193,7 @@ def continue_clip(clips: Clips, *, bars: int = 4, **common: Any) -> Result:
         UsageError: An option that no clip can satisfy.
         CorpusError: The only clip cannot be used: it is refused by the gate, or in a metre that the model lacks.
     """
-    _within("bars", bars, BARS)
+    within("bars", bars, BARS)
     return _from_clips("continue", clips, {"bars": bars}, Model.continue_clip, **common)
 
 
@@ -197,7 +238,7 @@ def vary(clips: Clips, *, strength: float = 0.3, **common: Any) -> Result:
         strength: 0 copies the clip, 1 is a free sample.
         common: As for `continue_clip`.
     """
-    _within("strength", strength, (0, 1))
+    within("strength", strength, (0, 1))
     return _from_clips("vary", clips, {"strength": strength}, Model.vary, **common)
 
 
@@ -231,14 +272,15 @@ def _from_clips(
     preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    _within("count", count, COUNTS)
+    within("count", count, COUNTS)
     paths = [Path(clips)] if isinstance(clips, str | Path) else [Path(clip) for clip in clips]
     if not paths:
         raise UsageError(f"{verb}: no clip given; expected one MIDI file or more")
-    chosen = _load(model, device, seed, given.get("tracks"))
+    chosen = _load(model, device, seed, verb, given.get("tracks"))
     facts = {**given, "count": count}
-    with _open(out or f"audiogan-{verb}", verb, chosen, seed, facts, overwrite) as folder:
-        writer = _Writer(folder, chosen, seed, listen, preview, progress, count * len(paths))
+    with open_folder(out or f"audiogan-{verb}", verb, chosen, seed, facts, overwrite) as folder:
+        show = {"listen": listen, "preview": preview, "progress": progress}
+        writer = Writer(folder, chosen, seed, n_items=count * len(paths), **show)
         for path in paths:
             try:
                 score, source = _read(path)
@@ -287,60 +329,13 @@ def _refusal(error: AudioganError) -> AudioganError:
     return error if kept else CorpusError(str(error), error.reason)
 
 
-class _Writer:
-    """Numbers the clips of one verb and writes them."""
-
-    def __init__(
-        self,
-        folder: OutputFolder,
-        model: Model,
-        seed: int,
-        listen: bool,
-        preview: bool,
-        progress: Progress | None,
-        n_clips: int,
-    ) -> None:
-        self._folder, self._listen, self._preview = folder, listen, preview
-        self._n_digits = max(2, len(str(n_clips)))
-        self._progress, self._n_clips = progress, n_clips
-        self._text = f"generated by audiogan {__version__}, model {model.name} {model.sha256[:12]}, seed {seed}"
-        self._entries: list[Entry] = []
-
-    def add_all(self, scores: Sequence[Score], stem: str, **facts: Any) -> None:
-        for score in scores:
-            number = len(self._entries) + 1
-            name = f"{number:0{self._n_digits}d}_{stem}.mid"
-            self._folder.add(
-                name, lambda path, score=score: midi.write(score, path, text=self._text), **facts, **describe(score)
-            )
-            if self._preview:
-                add_picture(self._folder, score, name)
-            sound = add_sound(self._folder, score, name) if self._listen else None
-            self._entries.append(Entry(score, name, sound))
-            if self._progress:
-                self._progress(number, self._n_clips)
-
-    def finish(self, title: str) -> None:
-        if self._listen and self._entries:
-            add_page(self._folder, title, {title: self._entries})
-
-
-def _load(model: Where, device: str, seed: int, tracks: Sequence[str] | None = None) -> Model:
-    check_seed(seed)
-    chosen = load(model, device=device)
+def _load(model: Where, device: str, seed: int, verb: str, tracks: Sequence[str] | None = None) -> Model:
+    chosen = load_music(model, device, seed, verb)
     known = track_names(chosen)
     for name in tracks or ():
         if known and name.lower() not in {track.lower() for track in known}:
             raise UsageError(f"track {name!r}; expected some of: {', '.join(known)}")
     return chosen
-
-
-def _open(
-    out: str | Path, verb: str, model: Model, seed: int, given: Mapping[str, Any], overwrite: bool
-) -> OutputFolder:
-    about = {"name": model.name, "sha256": model.sha256, "pipeline": model.pipeline}
-    facts = {"command": verb, "model": about, "seed": seed, "options": dict(given)}
-    return OutputFolder(Path(out), facts, overwrite)
 
 
 def _read(path: Path) -> tuple[Score, dict[str, Any]]:
@@ -352,14 +347,3 @@ def _names(tracks: str | Sequence[str] | None) -> list[str] | None:
     if isinstance(tracks, str):
         tracks = tracks.split(",")
     return None if tracks is None else [name.strip() for name in tracks if name.strip()]
-
-
-def check_seed(seed: int) -> None:
-    """Refuse a seed that is negative or takes more than 63 bits."""
-    _within("seed", seed, (0, (1 << 63) - 1))
-
-
-def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:
-    low, high = limits
-    if value is not None and not low <= value <= high:
-        raise UsageError(f"{name}: {value}; expected {low} to {high}")

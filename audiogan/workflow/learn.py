@@ -16,7 +16,7 @@ from audiogan.errors import OutputError, RecipeError, UsageError
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
 from audiogan.workflow.cache import Prepared, fill
-from audiogan.workflow.create import check_seed
+from audiogan.workflow.making import check_seed
 from audiogan.workflow.model import CARD, load, load_card
 from audiogan.workflow.outputs import write_json
 from audiogan.workflow.provenance import ORIGIN, origin, provenance
@@ -212,6 +212,8 @@ def _train(
     with seeded(recipe.seed, "modules"):
         modules = pipeline.build(config)
     parent = None if init is None else _begin_with(modules, init)
+    if resume is None:
+        _settle(pipeline, modules, recipe, dataset)
     game = pipeline.phases(modules, config, recipe.section("game"), recipe.section("optimizer"))
     if runtime.is_main and resume is None:
         _open_run(run, recipe, prepared, parent)
@@ -230,6 +232,16 @@ def _train(
     card = provenance(recipe, began, prepared.summary, run / "model", ended.step, averages)
     write_json(run / "model" / CARD, card)
     return Trained(run, run / "model", ended.step, ended.exit_code)
+
+
+def _settle(pipeline: Pipeline, modules: Mapping[str, Any], recipe: Recipe, dataset: Any) -> None:
+    """Let a pipeline with `settle` fit to the corpus what training does not; a resumed run has it in its weights."""
+    from audiogan.adversarial.runtime import seeded
+
+    settle = getattr(pipeline, "settle", None)
+    if settle is not None:
+        with seeded(recipe.seed, "settle"):
+            settle(modules, recipe.section("model"), dataset)
 
 
 def _begin_with(modules: Mapping[str, Any], init: str | Path) -> Model:

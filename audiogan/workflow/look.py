@@ -6,6 +6,7 @@
 import os
 import platform
 import sys
+from collections import Counter
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from audiogan import recipe
 from audiogan.corpus.limits import LIMITS
+from audiogan.corpus.names import escape
 from audiogan.pipeline import pipeline_names
 from audiogan.version import __version__
 from audiogan.workflow.model import models
@@ -22,19 +24,74 @@ LOAD_ERRORS = (ImportError, OSError, RuntimeError, AttributeError)
 """What a library with a compiled part raises when that part is missing or another version's."""
 
 
-def inspect(path: str | Path, **options: Any) -> dict[str, Any]:
+def inspect(path: str | Path, *, strict: bool = False) -> dict[str, Any]:
     """Say what the gate makes of a file, or of every file in a folder; nothing is written.
 
     Args:
         path: A file or a folder.
-        options: Passed on to `corpus.index.inspect_file`.
+        strict: Refuse what is otherwise taken with a warning.
 
     Returns:
-        For a file `status` (`ok` or `skip`), `reason`, `warnings`, `kind`, `notes`, `seconds`.
+        For a file `status` (`ok` or `skip`), `reason`, `warnings`, `kind`, `notes`, `seconds`; for a sound also
+        `sample_rate` in Hz and `channels`, and its `notes` are not counted. For a folder `files` and `counts`.
     """
     from audiogan.corpus import index
 
-    return index.inspect_file(Path(path), **options)
+    path = Path(path)
+    if path.is_dir():
+        return _with_sounds(index.inspect_file(path, strict=strict), path, strict)
+    return _inspect_sound(path, strict) if _is_sound(path) else index.inspect_file(path, strict=strict)
+
+
+def _is_sound(path: Path) -> bool:
+    """Whether a file claims to be a sound, by its name or, where the name says nothing of music, by its content."""
+    from audiogan.corpus.folder import MIDI_SUFFIXES, ROLL_SUFFIXES, WAD_SUFFIXES
+    from audiogan.corpus.gate import sniff
+    from audiogan.corpus.soundfolder import SUFFIXES
+    from audiogan.errors import CorpusError
+
+    suffix = path.suffix.lower()
+    if suffix in MIDI_SUFFIXES | ROLL_SUFFIXES | WAD_SUFFIXES:
+        return False
+    try:
+        kind = sniff(path)
+    except CorpusError:
+        return suffix in SUFFIXES
+    return kind == "audio" or (suffix in SUFFIXES and kind == "other")
+
+
+def _inspect_sound(path: Path, strict: bool, root: Path | None = None) -> dict[str, Any]:
+    from audiogan.corpus import audio
+    from audiogan.errors import CorpusError
+
+    facts: dict[str, Any] = {"status": "skip", "warnings": [], "kind": "audio", "notes": 0, "seconds": 0.0}
+    try:
+        found = audio.read(path, root=root)
+    except CorpusError as error:
+        return facts | {"reason": error.reason}
+    facts |= {"warnings": list(found.warnings), "seconds": round(found.seconds, 3)}
+    facts |= {"sample_rate": found.source_rate, "channels": found.n_channels}
+    reason = found.warnings[0] if strict and found.warnings else None
+    return facts | {"status": "skip" if reason else "ok", "reason": reason}
+
+
+def _with_sounds(found: dict[str, Any], folder: Path, strict: bool) -> dict[str, Any]:
+    """Add the sounds of a folder to what was found of its songs; hidden ones are passed over, as everywhere."""
+    from audiogan.corpus.soundfolder import SUFFIXES
+
+    names = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and not path.is_dir()
+    ]
+    if not names:
+        return found
+    sounds = [{"path": escape(name)} | _inspect_sound(name, strict, folder) for name in names]
+    files = sorted([*found["files"], *sounds], key=lambda file: file["path"])
+    counts = Counter(file["reason"] or "ok" for file in files)
+    return {"files": files, "counts": dict(sorted(counts.items()))}
 
 
 def doctor() -> dict[str, Any]:

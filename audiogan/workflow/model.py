@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from audiogan.corpus.names import escape
 from audiogan.errors import AudioganError, CheckpointError
-from audiogan.pipeline import Model, Pipeline, load_pipeline
+from audiogan.pipeline import MUSIC, Model, Pipeline, load_pipeline
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,19 +41,26 @@ def models(folder: Path = PRETRAINED) -> list[dict[str, Any]]:
     return sorted(found, key=lambda facts: not facts["default"])
 
 
-def load(name_or_folder: str | Path | None = None, *, device: str = "auto", shipped: Path | None = None) -> Model:
+def load(
+    name_or_folder: str | Path | None = None,
+    *,
+    device: str = "auto",
+    shipped: Path | None = None,
+    pipeline: str | None = None,
+) -> Model:
     """Load a model, ready to make music.
 
     Args:
         name_or_folder: A shipped name, a model folder or a run folder; None for the default model.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         shipped: Where shipped models lie; None for the package's own.
+        pipeline: Whose default model None means; None for any.
 
     Raises:
         CheckpointError: No such model, or its files are damaged or do not belong together.
         UsageError: The device is not there.
     """
-    folder = _find(name_or_folder, PRETRAINED if shipped is None else shipped)
+    folder = _find(name_or_folder, PRETRAINED if shipped is None else shipped, pipeline)
     from audiogan.adversarial.model import load_model
     from audiogan.adversarial.runtime import choose_device
 
@@ -62,8 +69,8 @@ def load(name_or_folder: str | Path | None = None, *, device: str = "auto", ship
     where = escape(folder / CONFIG)
     try:
         pipeline_name = str(config["pipeline"])
-        pipeline = load_pipeline(pipeline_name)
-        model_config = pipeline.Config.model_validate(config["model"])
+        verbs = load_pipeline(pipeline_name)
+        model_config = verbs.Config.model_validate(config["model"])
     except KeyError as error:
         raise CheckpointError(f"{where}: no {error}; expected the names pipeline and model") from None
     except ValidationError as error:
@@ -72,7 +79,7 @@ def load(name_or_folder: str | Path | None = None, *, device: str = "auto", ship
         raise CheckpointError(f"{where}: model.{place}: {first['msg']}; expected what training wrote") from None
     except AudioganError as error:
         raise CheckpointError(f"{where}: {error}") from None
-    loaded = _load_modules(pipeline, tensors, model_config, folder / WEIGHTS)
+    loaded = _load_modules(verbs, tensors, model_config, folder / WEIGHTS)
     modules = {name: module.to(chosen).eval() for name, module in loaded.items()}
     sha256 = sha256_of(folder / WEIGHTS)
     return Model(
@@ -98,14 +105,27 @@ def _load_modules(pipeline: Pipeline, tensors: Mapping[str, Any], config: Any, p
     raise CheckpointError(f"{escape(path)}: {problem}; expected the weights of the network in {CONFIG}")
 
 
-def _find(name_or_folder: str | Path | None, shipped: Path) -> Path:
-    at_hand = [facts["name"] for facts in models(shipped)]
+def has_default(pipeline: str) -> bool:
+    """Whether a model of a pipeline is shipped, so that its verbs work without `--model`."""
+    return any(facts["pipeline"] == pipeline for facts in models(PRETRAINED))
+
+
+def _default(pipeline: str | None, shipped: Path) -> Path:
+    """Return the folder of the first shipped model of a pipeline."""
+    for facts in models(shipped):
+        if pipeline in (None, facts["pipeline"]):
+            return shipped / facts["name"]
+    of_kind = "" if pipeline is None else f" of pipeline {pipeline}"
+    raise CheckpointError(
+        f"no model{of_kind} at hand; train one with `audiogan train {pipeline or MUSIC}/smoke --out runs/first` "
+        "and pass --model runs/first"
+    )
+
+
+def _find(name_or_folder: str | Path | None, shipped: Path, pipeline: str | None) -> Path:
     if name_or_folder is None:
-        if not at_hand:
-            raise CheckpointError(
-                "no model at hand; train one with `audiogan train smoke --out runs/first` and pass --model runs/first"
-            )
-        return shipped / at_hand[0]
+        return _default(pipeline, shipped)
+    at_hand = [facts["name"] for facts in models(shipped)]
     if str(name_or_folder) in at_hand:
         return shipped / str(name_or_folder)
     folder = Path(name_or_folder)

@@ -67,11 +67,15 @@ class OutputFolder:
         path: The folder; it is made if missing.
         facts: What is true of all files: command, model and its hash, seed, options.
         overwrite: Replace an earlier result: files of the same name at once, its other files when all went well.
+        manifest: Name of the manifest.
+        claims: Names of files that will come, to be refused at once if they are there already.
     """
 
     path: Path
     facts: Mapping[str, Any]
     overwrite: bool = False
+    manifest: str = MANIFEST
+    claims: tuple[str, ...] = ()
     files: list[dict[str, Any]] = field(default_factory=list)
     refused: list[Refusal] = field(default_factory=list)
     made: bool = field(default=False, init=False)
@@ -83,7 +87,8 @@ class OutputFolder:
             self.path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.path}: cannot be made ({error.strerror}); expected a writable folder") from None
-        self._claim(MANIFEST)
+        for name in (self.manifest, *self.claims):
+            self._claim(name)
         return self
 
     def __exit__(
@@ -95,7 +100,7 @@ class OutputFolder:
             self._remove_earlier()
             refused = [vars(refusal) for refusal in self.refused]
             facts = {"audiogan": __version__, **self.facts, "files": self.files, "refused": refused}
-            write_json(self.path / MANIFEST, facts)
+            write_json(self.path / self.manifest, facts)
         elif self.made:
             with suppress(OSError):  # somebody else may have put something in
                 self.path.rmdir()
@@ -110,9 +115,22 @@ class OutputFolder:
         """
         target = self._claim(name)
         write(target)
-        sha256 = hashlib.sha256(target.read_bytes()).hexdigest()
-        self.files.append({"file": name, "sha256": sha256, **facts})
+        self.files.append({"file": name, "sha256": _sha256(target), **facts})
         return target
+
+    def take_in(self, staged: Path, **facts: Any) -> None:
+        """Move everything below another folder on the same disk in here, under the same names.
+
+        Args:
+            staged: The folder; it stays, without files.
+            facts: What the files are, for the manifest.
+        """
+        names = sorted(path.relative_to(staged).as_posix() for path in staged.rglob("*") if path.is_file())
+        for name in names:
+            self._claim(name)  # all of them before the first is moved
+        for name in names:
+            (self.path / name).parent.mkdir(parents=True, exist_ok=True)
+            self.add(name, lambda path, name=name: move(staged / name, path), **facts)
 
     def refuse(self, source: Path, error: AudioganError) -> None:
         """Remember an input that could not be used."""
@@ -125,9 +143,21 @@ class OutputFolder:
     def _remove_earlier(self) -> None:
         """Remove what the folder's manifest names and this result has not; names that lead elsewhere are not ours."""
         new = {file["file"] for file in self.files}
-        for name in _listed(self.path / MANIFEST):
-            if name not in new and Path(name).name == name and (self.path / name).is_file():
+        for name, sha256 in _listed(self.path / self.manifest):
+            if name not in new and self._is_ours(name, sha256):
                 (self.path / name).unlink()
+                if Path(name).name != name:
+                    with suppress(OSError):  # not empty yet
+                        (self.path / name).parent.rmdir()
+
+    def _is_ours(self, name: str, sha256: str) -> bool:
+        """Whether a name is a file in this folder; in a folder inside it also with the content that we wrote."""
+        if "\0" in name or not (self.path / name).is_file():
+            return False
+        if Path(name).name == name:
+            return True
+        is_inside = not Path(name).is_absolute() and (self.path / name).resolve() == self.path.resolve() / name
+        return is_inside and _sha256(self.path / name) == sha256
 
     def _claim(self, name: str) -> Path:
         target = self.path / name
@@ -136,15 +166,31 @@ class OutputFolder:
         return target
 
 
-def _listed(path: Path) -> list[str]:
-    """Return the file names in a manifest; none if there is no manifest, or one that says nothing of use."""
+def _listed(path: Path) -> list[tuple[str, str]]:
+    """Return names and hashes in a manifest; none if there is no manifest, or one that says nothing of use."""
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
         return []
     files = value.get("files") if isinstance(value, dict) else None
-    named = [file.get("file") for file in files if isinstance(file, dict)] if isinstance(files, list) else []
-    return [name for name in named if isinstance(name, str)]
+    found = [file for file in files if isinstance(file, dict)] if isinstance(files, list) else []
+    return [(file["file"], str(file.get("sha256"))) for file in found if isinstance(file.get("file"), str)]
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file another name on the same disk, in place of what has it.
+
+    Raises:
+        OutputError: The place cannot be written.
+    """
+    try:
+        source.replace(target)
+    except OSError as error:
+        raise OutputError(f"{escape(target)}: {error.strerror}; expected a writable folder") from None
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""A page to see and hear clips: one HTML file with the pictures inside it and players for the sounds beside it.
+"""A page to see and hear results: one HTML file with the pictures inside it and players for the sounds beside it.
 
 The page needs no network and no other program. Every text that comes from a file is escaped.
 """
@@ -12,7 +12,9 @@ from pathlib import Path
 from audiogan.corpus import audio
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.score import Score
+from audiogan.pipeline import Sound
 from audiogan.preview import COLOURS, SAMPLE_RATE, picture, sound
+from audiogan.rainbowgram import rainbowgram
 from audiogan.workflow.outputs import OutputFolder, describe
 
 PAGE = "index.html"
@@ -39,16 +41,20 @@ audio {{ height: 2.2rem }}  small {{ color: #666 }}
 </head>
 <body>
 <h1>{title}</h1>
-<p>The players hold a plain sketch of the notes.
+"""
+_ABOUT_SCORES = """<p>The players of the clips hold a plain sketch of the notes.
 Open the MIDI files in your own program to hear them with good instruments.</p>
+"""
+_ABOUT_SOUNDS = """<p>The pictures of sounds show pitch upwards and time to the right; brighter is louder, and the
+colour tells how the frequency lies there: green on the row's own, towards blue below it, towards red above it.</p>
 """
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One clip on the page: its score, its MIDI file and its sound, both in the folder of the page."""
+    """One result on the page: a score or a sound, its file and the file to hear, both in the folder of the page."""
 
-    score: Score
+    item: Score | Sound
     file: str
     sound: str | None = None
     note: str = ""
@@ -63,11 +69,16 @@ def add_sound(folder: OutputFolder, score: Score, midi_name: str) -> str:
     return name
 
 
-def add_picture(folder: OutputFolder, score: Score, midi_name: str) -> str:
-    """Add a pianoroll of a clip as PNG to the folder and return its file name."""
-    name = f"{Path(midi_name).stem}.png"
-    folder.add(name, lambda path: write_whole(path, picture(score)), picture_of=midi_name)
+def add_picture(folder: OutputFolder, item: Score | Sound, shown: str) -> str:
+    """Add a pianoroll of a clip or a rainbowgram of a sound as PNG to the folder and return its file name."""
+    name = f"{Path(shown).stem}.png"
+    folder.add(name, lambda path: write_whole(path, draw(item)), picture_of=shown)
     return name
+
+
+def draw(item: Score | Sound) -> bytes:
+    """Return the picture of a score or a sound, a PNG."""
+    return picture(item) if isinstance(item, Score) else rainbowgram(item.waveform, item.sample_rate)
 
 
 def add_page(folder: OutputFolder, title: str, sections: Mapping[str, Sequence[Entry]]) -> Path:
@@ -85,6 +96,9 @@ def add_page(folder: OutputFolder, title: str, sections: Mapping[str, Sequence[E
 def render(title: str, sections: Mapping[str, Sequence[Entry]]) -> str:
     """Return the HTML text of the page."""
     parts = [_HEAD.format(title=escape(title))]
+    scores = [isinstance(entry.item, Score) for entries in sections.values() for entry in entries]
+    parts += [_ABOUT_SCORES] if any(scores) or not scores else []
+    parts += [] if all(scores) else [_ABOUT_SOUNDS]
     for heading, entries in sections.items():
         if len(sections) > 1:
             parts.append(f"<h2>{escape(heading)}</h2>\n")
@@ -93,17 +107,32 @@ def render(title: str, sections: Mapping[str, Sequence[Entry]]) -> str:
 
 
 def _figure(entry: Entry) -> str:
-    facts = describe(entry.score)
-    names = [track["name"] or f"program {track['program']}" for track in facts["tracks"] if track["notes"]]
-    name, image = escape(entry.file, quote=True), base64.b64encode(picture(entry.score)).decode()
+    name, image = escape(entry.file, quote=True), base64.b64encode(draw(entry.item)).decode()
     player = f'<audio controls preload="none" src="{escape(entry.sound, quote=True)}"></audio>' if entry.sound else ""
     note = f"<span>{escape(entry.note)}</span>" if entry.note else ""
-    about = f"{facts['bars']} bars at {facts['qpm']:g} beats a minute"
+    of_score = isinstance(entry.item, Score)
+    facts = _about_score(entry.item) if isinstance(entry.item, Score) else escape(_about_sound(entry.item))
     return (
         f'<figure>\n<figcaption><a href="{name}" download>{name}</a>{player}{note}'
-        f"<small>{_legend(names)}; {about}</small></figcaption>\n"
-        f'<img alt="Pianoroll of {name}" src="data:image/png;base64,{image}">\n</figure>\n'
+        f"<small>{facts}</small></figcaption>\n"
+        f'<img alt="{"Pianoroll" if of_score else "Rainbowgram"} of {name}" src="data:image/png;base64,{image}">\n'
+        "</figure>\n"
     )
+
+
+def _about_score(score: Score) -> str:
+    facts = describe(score)
+    names = [track["name"] or f"program {track['program']}" for track in facts["tracks"] if track["notes"]]
+    return f"{_legend(names)}; {facts['bars']} bars at {facts['qpm']:g} beats a minute"
+
+
+def _about_sound(sound: Sound) -> str:
+    told = [f"{len(sound.waveform) / sound.sample_rate:.1f} s"]
+    for name in ("pitch", "velocity"):
+        value = sound.facts.get(name)
+        if isinstance(value, int | float):
+            told.append(f"{name} {value:g}")
+    return ", ".join([*told, *map(str, sound.facts.get("warnings") or ())])
 
 
 def _legend(names: Sequence[str]) -> str:

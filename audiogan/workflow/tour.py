@@ -1,4 +1,8 @@
-"""The first minute: everything a shipped model can do, written into one folder with a page to see and hear it."""
+"""The first minute: everything the shipped models can do, written into one folder with a page to see and hear it.
+
+The model of MIDI shows clips, the model of notes, where one is shipped, shows sounds and plays a clip of the other. A
+model that is asked for by name shows itself alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,18 +11,21 @@ from pathlib import Path
 from audiogan.corpus import midi
 from audiogan.corpus.score import Score
 from audiogan.errors import UnsupportedError
-from audiogan.pipeline import Model, Progress
+from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.recipe import shipped_root
-from audiogan.version import __version__
-from audiogan.workflow.model import load, track_names
-from audiogan.workflow.outputs import OutputFolder, Result, describe
+from audiogan.workflow.making import about, check_seed, write_score, write_sound
+from audiogan.workflow.model import has_default, load, track_names
+from audiogan.workflow.outputs import OutputFolder, Result
 from audiogan.workflow.page import Entry, add_page, add_sound
 
 N_CLIPS = 4
 N_STEPS = 5
+N_NOTES = 4
 BAND = ("drums", "bass", "strings")
 TUNE = "samples/corpus/01_morning_walk.mid"
 TUNE_BARS = 4
+
+Part = Callable[[], list[tuple[str, Score | Sound]]]
 
 
 def demo(
@@ -32,35 +39,54 @@ def demo(
 ) -> Result:
     """Write clips, a walk from one clip to another and a band around a given tune, with `index.html`.
 
+    Where a model of notes is shipped, or asked for, there are also notes, a ladder between two timbres, and a piece
+    played with generated timbres.
+
     Args:
-        model: Shipped name or folder; None for the default model.
+        model: Shipped name or folder; None for the default models.
         seed: 0 or more.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         out: Folder for the files; None for `audiogan-demo`.
         overwrite: Replace files of the same name.
         progress: Called with the parts done and their number.
     """
-    chosen = load(model, device=device)
-    about = {"name": chosen.name, "sha256": chosen.sha256, "pipeline": chosen.pipeline}
+    check_seed(seed)
+    music, notes = _models(model, device)
+    first = music or notes
+    assert first is not None, "one of the two is there"
+    facts = {"command": "demo", "model": about(first), "seed": seed}
+    if music and notes:
+        facts["model_of_notes"] = about(notes)
     sections: dict[str, list[Entry]] = {}
-    with OutputFolder(
-        Path(out or "audiogan-demo"), {"command": "demo", "model": about, "seed": seed}, overwrite
-    ) as folder:
-        parts = _parts(chosen, seed)
-        for done, (heading, make) in enumerate(parts.items()):
+    with OutputFolder(Path(out or "audiogan-demo"), facts, overwrite) as folder:
+        clips = music.generate(count=N_CLIPS, seed=seed) if music else []
+        parts: dict[str, tuple[Model, Part]] = {}
+        if music:
+            parts |= {heading: (music, make) for heading, make in _clip_parts(music, clips, seed).items()}
+        if notes:
+            parts |= {heading: (notes, make) for heading, make in _note_parts(notes, clips, seed).items()}
+        for done, (heading, (chosen, make)) in enumerate(parts.items()):
             try:
-                clips = make()
+                items = make()
             except UnsupportedError:
                 continue  # a model without this verb shows the others
-            sections[heading] = [_add(folder, chosen, seed, name, score) for name, score in clips]
+            sections[heading] = [_add(folder, chosen, seed, name, item) for name, item in items]
             if progress:
                 progress(done + 1, len(parts))
-        add_page(folder, f"audiogan demo: {chosen.name}", sections)
+        add_page(folder, f"audiogan demo: {first.name}", sections)
     return folder.result()
 
 
-def _parts(model: Model, seed: int) -> dict[str, Callable[[], list[tuple[str, Score]]]]:
-    clips = model.generate(count=N_CLIPS, seed=seed)
+def _models(name: str | Path | None, device: str) -> tuple[Model | None, Model | None]:
+    """Return the model of MIDI and the model of notes that are to be shown."""
+    if name is None:
+        notes = load(None, device=device, pipeline=SOUNDS) if has_default(SOUNDS) else None
+        return load(None, device=device, pipeline=MUSIC), notes
+    chosen = load(name, device=device, pipeline=None)
+    return (None, chosen) if chosen.makes == SOUNDS else (chosen, None)
+
+
+def _clip_parts(model: Model, clips: list[Score], seed: int) -> dict[str, Part]:
     return {
         "New clips": lambda: [(f"clip_{number}", clip) for number, clip in enumerate(clips, 1)],
         "From the first clip to the second": lambda: [
@@ -71,8 +97,26 @@ def _parts(model: Model, seed: int) -> dict[str, Callable[[], list[tuple[str, Sc
     }
 
 
-def _band(model: Model, seed: int) -> list[tuple[str, Score]]:
-    tune = melody(midi.read(shipped_root() / TUNE), TUNE_BARS)
+def _note_parts(model: Model, clips: list[Score], seed: int) -> dict[str, Part]:
+    first, second = (model.random_timbre(seed, number) for number in (0, 1))
+    return {
+        "New notes": lambda: [("note", note) for note in model.generate(count=N_NOTES, seed=seed)],
+        "From one timbre to another": lambda: [
+            (f"timbre_{number}", note)
+            for number, note in enumerate(model.interpolate(first, second, steps=N_STEPS, seed=seed), 1)
+        ],
+        "A clip, played with generated timbres": lambda: [
+            ("played", model.render(clips[0] if clips else _tune(), [first, second], seed=seed))
+        ],
+    }
+
+
+def _tune() -> Score:
+    return melody(midi.read(shipped_root() / TUNE), TUNE_BARS)
+
+
+def _band(model: Model, seed: int) -> list[tuple[str, Score | Sound]]:
+    tune = _tune()
     own = [name for name in track_names(model) or BAND if name.lower() != tune.tracks[0].name]
     names = [name for name in own if name.lower() in BAND] or own
     if not names:
@@ -87,8 +131,11 @@ def melody(score: Score, n_bars: int) -> Score:
     return replace(score, tracks=(replace(track, notes=track.notes.where(track.notes.offset <= end)),))
 
 
-def _add(folder: OutputFolder, model: Model, seed: int, stem: str, score: Score) -> Entry:
-    name = f"{len([file for file in folder.files if file['file'].endswith('.mid')]) + 1:02d}_{stem}.mid"
-    text = f"generated by audiogan {__version__}, model {model.name} {model.sha256[:12]}, seed {seed}"
-    folder.add(name, lambda path: midi.write(score, path, text=text), **describe(score))
-    return Entry(score, name, add_sound(folder, score, name))
+def _add(folder: OutputFolder, model: Model, seed: int, stem: str, item: Score | Sound) -> Entry:
+    made = [file for file in folder.files if "sketch_of" not in file]
+    name = f"{len(made) + 1:02d}_{stem}{'.mid' if isinstance(item, Score) else '.wav'}"
+    if not isinstance(item, Score):
+        write_sound(folder, item, name, model)
+        return Entry(item, name, name)
+    write_score(folder, item, name, model, seed)
+    return Entry(item, name, add_sound(folder, item, name))

@@ -13,15 +13,15 @@ from audiogan.corpus.score import Metre, Score
 from audiogan.errors import CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.preview import picture
-from audiogan.workflow import create, demo
+from audiogan.workflow import create, demo, making
 
 Calls = list[tuple[str, dict[str, Any]]]
 
 
 @pytest.fixture(autouse=True)
 def _fake_load(monkeypatch: pytest.MonkeyPatch, fake_model: Model) -> None:
-    monkeypatch.setattr(create, "load", lambda model, device: fake_model)
-    monkeypatch.setattr("audiogan.workflow.tour.load", lambda model, device: fake_model)
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: fake_model)
+    monkeypatch.setattr("audiogan.workflow.tour.load", lambda model, device, pipeline: fake_model)
 
 
 def names(folder: Path) -> list[str]:
@@ -255,7 +255,7 @@ def in_four_four(fake_model: Model, monkeypatch: pytest.MonkeyPatch) -> Model:
 def test_of_many_clips_one_in_another_metre_is_told(
     tmp_path: Path, clip: Path, waltz: Path, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: in_four_four)
     result = create.vary([waltz, clip], out=tmp_path / "out")
     assert [refusal.reason for refusal in result.refused] == ["unsupported"]
     assert [file["file"] for file in result.files] == ["01_my_clip.mid"]
@@ -284,7 +284,7 @@ def test_the_default_network_passes_over_a_clip_in_another_metre(
     config = Config(n_bars=2, network=CellsConfig(width=8, depth=1, beat_width=8, step_width=8, code_dim=4, n_voices=2))
     modules = {name: module.eval().requires_grad_(False) for name, module in build(config).items()}
     model = Model(modules, config, {}, tmp_path, "untrained")
-    monkeypatch.setattr(create, "load", lambda model_, device: model)
+    monkeypatch.setattr(making, "load", lambda model_, device, pipeline: model)
     result = verb([waltz, clip], **given, out=tmp_path / "out")
     assert [refusal.reason for refusal in result.refused] == ["unsupported"]
     assert [file["file"] for file in result.files] == ["01_my_clip.mid"]
@@ -324,7 +324,7 @@ def test_a_clip_with_too_many_instruments_is_told(
 def test_a_track_that_the_model_lacks_is_wrong_usage_for_many_clips_too(
     tmp_path: Path, clip: Path, verb: Any, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: in_four_four)
     bars = {"bars": "1-2"} if verb is create.infill else {}
     with pytest.raises(UsageError, match="kazoo.*expected some of: drums, piano"):
         verb([clip, clip], tracks="Drums,kazoo", out=tmp_path / "out", **bars)
@@ -401,7 +401,9 @@ def test_the_band_of_the_demo_has_the_model_s_own_tracks(
     asked: list[str] | None,
 ) -> None:
     config = SimpleNamespace(tracks=[SimpleNamespace(name=name) for name in names])
-    monkeypatch.setattr("audiogan.workflow.tour.load", lambda model, device: replace(fake_model, config=config))
+    monkeypatch.setattr(
+        "audiogan.workflow.tour.load", lambda model, device, pipeline: replace(fake_model, config=config)
+    )
     demo(out=tmp_path)
     assert [given["tracks"] for verb, given in calls if verb == "accompany"] == ([] if asked is None else [asked])
     assert (tmp_path / "index.html").read_text().count("<h2>") == (2 if asked is None else 3)
@@ -414,7 +416,7 @@ def test_an_end_in_another_metre_is_refused_input(
         return [*_needs_four_four(first), *_needs_four_four(second)]
 
     monkeypatch.setattr(in_four_four.verbs, "interpolate", between)
-    monkeypatch.setattr(create, "load", lambda model, device: in_four_four)
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: in_four_four)
     with pytest.raises(CorpusError, match="another metre"):
         create.interpolate(clip, waltz, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -158,6 +158,84 @@ def test_a_failed_preparation_leaves_nothing(place: Path, monkeypatch: pytest.Mo
     assert not list((place / "cache").iterdir())
 
 
+def test_a_stopped_preparation_is_continued_where_the_pipeline_can(
+    place: Path, prepared: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = sections.load_pipeline("toy")
+    prepare = pipeline.prepare
+
+    def stop(corpus: Any, config: Any, folder: Path, **options: Any) -> None:
+        found.append(sorted(path.name for path in folder.iterdir()))
+        (folder / f"shard{len(found)}").write_text("done")
+        (folder / "more").mkdir(exist_ok=True)
+        raise KeyboardInterrupt
+
+    for resumes, expected in ((False, [[], []]), (True, [[], ["more", "shard1"]])):
+        found: list[list[str]] = []
+        monkeypatch.setattr(pipeline, "prepare", stop)
+        monkeypatch.setattr(pipeline, "RESUMES_PREPARE", resumes, raising=False)
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                learn.prepare("own.yaml")
+        assert found == expected
+    monkeypatch.setattr(pipeline, "prepare", prepare)
+    done = learn.prepare("own.yaml").folder
+    assert sorted(path.name for path in done.iterdir()) == ["more", "shard1", "shard2", "summary.json", "tensors"]
+    assert [path.name for path in (place / "cache").iterdir()] == [done.name]
+    monkeypatch.setattr(pipeline, "prepare", stop)
+    with pytest.raises(KeyboardInterrupt):
+        learn.prepare("own.yaml", overwrite=True)
+    assert found[-1] == [], "made again from the beginning"
+
+
+def test_what_a_killed_preparation_left_is_thrown_away(place: Path, prepared: list[Path]) -> None:
+    done = learn.prepare("own.yaml").folder
+    done.rename(prepared[0])
+    (prepared[0] / "stale").write_text("half")
+    assert not (learn.prepare("own.yaml").folder / "stale").exists()
+
+
+def test_one_process_waits_for_another_that_prepares_the_same(
+    place: Path, prepared: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from threading import Event, Thread
+
+    pipeline = sections.load_pipeline("toy")
+    prepare, began, go_on = pipeline.prepare, Event(), Event()
+
+    def slow(*given: Any, **options: Any) -> dict[str, Any]:
+        began.set()
+        assert go_on.wait(20)
+        return prepare(*given, **options)
+
+    monkeypatch.setattr(pipeline, "prepare", slow)
+    found: list[cache.Prepared] = []
+    threads = [Thread(target=lambda: found.append(learn.prepare("own.yaml"))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert began.wait(20)
+    go_on.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(one.reused for one in found) == [False, True]
+    assert len(prepared) == 1
+
+
+def test_a_pipeline_settles_once_before_a_new_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[tuple[list[str], int, int]] = []
+
+    def settle(modules: dict[str, nn.Module], config: Config, dataset: Points) -> None:
+        settled.append((sorted(modules), config.size, len(dataset)))
+        torch.nn.init.constant_(modules["generator"].weight, 3.0)  # pyright: ignore[reportArgumentType]
+
+    monkeypatch.setattr(sections.load_pipeline("toy"), "settle", settle, raising=False)
+    still = ["optimizer.generator.lr=0", "train.averages.half_life=0"]
+    learn.train("own.yaml", [*still, "train.budget=3 steps"], out="run")
+    learn.train(None, ["train.budget=6 steps"], resume="run")
+    assert settled == [(["discriminator", "generator"], 2, 8)]
+    assert torch.equal(models.load("run", device="cpu").modules["generator"].weight, torch.full((1, 2), 3.0))  # pyright: ignore[reportArgumentType]
+
+
 def test_a_missing_folder_is_told(place: Path) -> None:
     with pytest.raises(CorpusError, match="nowhere") as caught:
         learn.prepare("own.yaml", ["corpus.folder=nowhere"])

@@ -36,6 +36,42 @@ def test_inspect_tells_why_a_file_is_refused(tmp_path: Path) -> None:
     assert (found["status"], found["reason"]) == ("skip", "empty_file")
 
 
+def test_inspect_tells_what_a_sound_holds(tone: Path) -> None:
+    found = look.inspect(tone)
+    assert (found["status"], found["reason"], found["kind"], found["seconds"]) == ("ok", None, "audio", 0.5)
+    assert (found["sample_rate"], found["channels"], found["warnings"]) == (16000, 1, [])
+
+
+@pytest.mark.parametrize(("data", "reason"), [(b"", "empty_file"), (b"no sound", "not_audio"), (None, "missing")])
+def test_inspect_tells_why_a_sound_is_refused(tmp_path: Path, data: bytes | None, reason: str) -> None:
+    path = tmp_path / "bad.wav"
+    if data is not None:
+        path.write_bytes(data)
+    found = look.inspect(path)
+    assert (found["status"], found["reason"], found["kind"]) == ("skip", reason, "audio")
+
+
+def test_content_decides_what_a_file_is(tone: Path, clip: Path) -> None:
+    assert look.inspect(tone.rename(tone.with_suffix(".data")))["status"] == "ok"
+    assert look.inspect(clip.rename(clip.with_suffix(".wav")))["kind"] == "midi"
+    named_midi = tone.with_suffix(".data").rename(tone.with_suffix(".mid"))
+    assert look.inspect(named_midi)["reason"] == "not_midi"
+
+
+def test_inspect_goes_through_a_folder_of_songs_and_sounds(tone: Path, clip: Path) -> None:
+    (tone.parent / ".hidden.wav").write_bytes(b"")
+    (tone.parent / "bad.flac").write_bytes(b"")
+    (tone.parent / "out.wav").symlink_to("/dev/null")
+    found = look.inspect(tone.parent)
+    assert [(Path(file["path"]).name, file["reason"]) for file in found["files"]] == [
+        ("bad.flac", "empty_file"),
+        ("my clip.mid", None),
+        ("out.wav", "not_a_file"),
+        ("tone_A4.wav", None),
+    ]
+    assert found["counts"] == {"empty_file": 1, "not_a_file": 1, "ok": 2}
+
+
 @pytest.mark.parametrize("library", ["torch", "torchaudio"])
 @pytest.mark.parametrize("error", [ImportError("no lib\nmore"), OSError("wrong version"), AttributeError("gone")])
 def test_the_doctor_survives_a_library_that_does_not_load(

@@ -159,3 +159,54 @@ def test_a_refusal_leaves_no_empty_folder_of_ours(tmp_path: Path) -> None:
             raise UsageError("no")
     assert not own.exists()
     assert theirs.is_dir()
+
+
+def test_a_folder_of_files_is_taken_in(tmp_path: Path) -> None:
+    for name, sample in (("a", "one.wav"), ("b", "two.wav")):
+        staged = tmp_path / name
+        (staged / "samples").mkdir(parents=True)
+        (staged / "x.sfz").write_text(name)
+        (staged / "samples" / sample).write_text(name)
+        with OutputFolder(tmp_path / "out", {}, overwrite=True) as folder:
+            folder.take_in(staged)
+    found = [path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert sorted(found) == ["manifest.json", "samples/two.wav", "x.sfz"], "what was ours before is gone"
+    assert [file["file"] for file in json.loads((tmp_path / "out" / "manifest.json").read_text())["files"]] == [
+        "samples/two.wav",
+        "x.sfz",
+    ]
+
+
+def test_nothing_is_taken_in_where_one_name_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "staged").mkdir()
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "staged" / name).write_text("new")
+    (tmp_path / "out" / "b").write_text("mine")
+    with pytest.raises(OutputError, match="exists"), OutputFolder(tmp_path / "out", {}) as folder:
+        folder.take_in(tmp_path / "staged")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["b"]
+
+
+def test_a_file_in_a_folder_inside_goes_only_with_the_content_we_wrote(tmp_path: Path) -> None:
+    with OutputFolder(tmp_path, {}) as folder:
+        (tmp_path / "sub").mkdir()
+        for name in ("sub/a", "sub/b"):
+            folder.add(name, text("one"))
+    (tmp_path / "sub" / "b").write_text("changed by the user")
+    with OutputFolder(tmp_path, {}, overwrite=True) as folder:
+        folder.add("c", text("two"))
+    assert [path.name for path in (tmp_path / "sub").iterdir()] == ["b"]
+
+
+def test_the_manifest_of_one_file_lies_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("another's")
+    with OutputFolder(tmp_path, {"seed": 1}, manifest="a.wav.json", claims=("a.wav",)) as folder:
+        folder.add("a.wav", text("one"))
+    assert json.loads((tmp_path / "a.wav.json").read_text())["seed"] == 1
+    assert (tmp_path / "manifest.json").read_text() == "another's"
+    with (
+        pytest.raises(OutputError, match=r"a\.wav exists"),
+        OutputFolder(tmp_path, {}, manifest="b.json", claims=("a.wav",)),
+    ):
+        pass

@@ -4,7 +4,9 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 from audiogan.corpus.score import Score
+from audiogan.pipeline import Model
 from audiogan.preview import picture
+from audiogan.rainbowgram import rainbowgram
 from audiogan.workflow.page import Entry, render
 
 
@@ -64,3 +66,20 @@ def test_the_legend_names_the_lanes_in_their_colours(score: Score) -> None:
 
 def test_a_clip_without_notes_says_so(score: Score) -> None:
     assert "no notes; 0 bars" in render("Clips", {"All": [Entry(score.with_tracks(()), "a.mid")]})
+
+
+def test_a_sound_has_a_rainbowgram_and_is_its_own_player(fake_sound_model: Model) -> None:
+    sound = fake_sound_model.generate(count=1)[0]
+    page = render("Notes", {"All": [Entry(sound, "01_a.wav", "01_a.wav")]})
+    match = re.search(r"base64,([^\"]+)", page)
+    assert match
+    assert base64.b64decode(match[1]) == rainbowgram(sound.waveform, sound.sample_rate)
+    assert "0.5 s, pitch 60" in page
+    assert 'alt="Rainbowgram of 01_a.wav"' in page
+    assert "plain sketch" not in page
+
+
+def test_facts_of_a_sound_are_escaped(fake_sound_model: Model) -> None:
+    sound = fake_sound_model.generate(count=1)[0]
+    sound.facts["warnings"] = ["<script>"]
+    assert "script" not in links(render("Notes", {"All": [Entry(sound, "a.wav")]})).tags

@@ -23,13 +23,13 @@ def test_the_readme_s_line_for_own_songs_resolves(tmp_path: Path, monkeypatch: p
     assert [place.folder for place in corpus.places] == [str(tmp_path / "my-songs")]
 
 
-@pytest.mark.parametrize("recipe", ["songs", "folder", "smoke"])
+@pytest.mark.parametrize("recipe", ["songs", "multitrack/folder", "multitrack/smoke"])
 def test_a_folder_takes_the_place_of_a_recipe_s_own_songs(recipe: str, tmp_path: Path) -> None:
     (place,) = sections.resolve(recipe, [f"corpus.folder={tmp_path}"])[0].section("corpus").places
     assert place.folder == str(tmp_path)
 
 
-@pytest.mark.parametrize("recipe", ["songs", "folder", "smoke"])
+@pytest.mark.parametrize("recipe", ["songs", "multitrack/folder", "multitrack/smoke"])
 def test_sources_take_the_place_of_a_recipe_s_own_songs(recipe: str, tmp_path: Path) -> None:
     (place,) = sections.resolve(recipe, [f"corpus.sources=[{{folder: {tmp_path}}}]"])[0].section("corpus").places
     assert place.folder == str(tmp_path)
@@ -41,7 +41,7 @@ def test_a_folder_and_sources_given_together_are_refused() -> None:
 
 
 def test_a_copy_of_the_folder_recipe_works_anywhere(tmp_path: Path) -> None:
-    shipped = sections.resolve("folder")[0]
+    shipped = sections.resolve("multitrack/folder")[0]
     copy = tmp_path / "mine.yaml"
     copy.write_bytes(Path(shipped.source).read_bytes())
     assert sections.resolve(copy)[0].resolved() == shipped.resolved()

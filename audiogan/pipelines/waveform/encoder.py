@@ -64,7 +64,7 @@ class TimbreEncoder(nn.Module):
 
     def embed(self, normal: Tensor, pitch: Tensor) -> Tensor:
         """Return timbres `(batch, timbre)` of normalised planes with any number of frames."""
-        x, head = split_head(normal * self.sheet.mask(pitch), self.plan)
+        x, head = split_head(self.sheet.heard(normal, pitch), self.plan)
         without_velocity = self.given(pitch, torch.zeros_like(pitch))[:, :-1]
         coarse = activate(self.trunk(x, self.enter(without_velocity)))  # (batch, width, ..., frame)
         pooled = torch.cat([coarse.mean(dim=-1), coarse.amax(dim=-1)], dim=1).flatten(1)

@@ -229,8 +229,10 @@ class _Terms:
         terms = {}
         if config.reconstruction:
             first = int(self.plan.head)  # a head holds phases, which no two notes share
-            distance = (pair.fake - pair.real)[rows, ..., first:].abs()
-            n_cells = self.generate.sheet.mask(pair.pitch[rows]).sum() * distance.shape[-1]
+            sheet, pitch = self.generate.sheet, pair.pitch[rows]
+            fake, real = sheet.heard(pair.fake[rows], pitch), sheet.heard(pair.real[rows], pitch)
+            distance = (fake - real)[..., first:].abs()
+            n_cells = sheet.mask(pitch).sum() * distance.shape[-1]
             terms["reconstruction"] = config.reconstruction * distance.sum() / n_cells
         if config.features:
             pairs = zip(on_fake.features, on_real.features, strict=True)

@@ -116,6 +116,20 @@ class Sheet(nn.Module):
         """Return the planes of normalised ones, silent where nothing is meant."""
         return torch.where(self.mask(pitch) > 0.5, (normal - self.shift) / self.scale, self.empty)
 
+    def heard(self, normal: Tensor, pitch: Tensor) -> Tensor:
+        """Return what judge and encoder go by, of normalised planes at pitches `(batch,)` (MIDI).
+
+        Cells that mean nothing are 0. Where the planes are partials, the deviation of a partial counts as much as its
+        amplitude: that of a partial too weak to be heard is noise, by which fakes would be known at once.
+        """
+        seen = normal * self.mask(pitch)
+        if not self.plan.head:
+            return seen
+        amplitude, deviation, noise = seen.unbind(1)
+        loudness = (((normal[:, 0] - self.shift[0]) / self.scale[0] + 1) / 2).clamp(0, 1)
+        weighted = torch.cat([deviation[..., :1], deviation[..., 1:] * loudness[..., 1:]], dim=-1)
+        return torch.stack([amplitude, weighted, noise], dim=1)
+
     def mask(self, pitch: Tensor) -> Tensor:
         """Return `(batch, plane, row, 1)` float32 for pitches `(batch,)` (MIDI): 1 where cells mean something."""
         return self.plan.mask(hertz(pitch)).to(self.scale)

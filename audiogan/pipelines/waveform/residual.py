@@ -310,7 +310,7 @@ class Discriminator(nn.Module):
         self, normal: Tensor, pitch: Tensor, velocity: Tensor, h: Tensor | None = None, keep: Tensor | None = None
     ) -> Judged:
         """Judge normalised planes; arguments as `forward`."""
-        x, head = split_head(normal * self.sheet.mask(pitch), self.plan)
+        x, head = split_head(self.sheet.heard(normal, pitch), self.plan)
         coarse = activate(self.trunk(x, self.enter(self.given(pitch, velocity))).flatten(1))
         dense = self.dense(coarse)
         if self.head is not None and head is not None:

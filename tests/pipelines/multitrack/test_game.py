@@ -80,7 +80,7 @@ def test_sight_is_some_tracks_in_some_bars() -> None:
 
 def test_the_discriminator_sees_nothing_of_cells_out_of_sight() -> None:
     modules = build(CONFIG)
-    terms = _Terms(modules, GameConfig(sight=SightConfig(whole=0.0, track=0.3, bar=0.5)))
+    terms = _Terms(modules, CONFIG, GameConfig(sight=SightConfig(whole=0.0, track=0.3, bar=0.5)))
     mask = torch.zeros(20, 5, 2)
     codes = torch.randn(20, 5, 2, 8, requires_grad=True)
     terms.seen(mask, moment())(codes).sum().backward()
@@ -129,21 +129,21 @@ def test_overlays_add_and_thinning_takes_away() -> None:
 
 
 def test_the_autoencoder_is_judged_by_every_head() -> None:
-    terms = _Terms(build(CONFIG), GameConfig()).autoencoder(batch_of(), moment())
+    terms = _Terms(build(CONFIG), CONFIG, GameConfig()).autoencoder(batch_of(), moment())
     assert set(terms) == {"drums_onset", "pitched_onset", "pitched_sustain", "velocity", "timing"}
     assert all(bool(term > 0) for term in terms.values())
 
 
 def test_weights_of_the_autoencoder_scale_its_terms() -> None:
     modules = build(CONFIG)
-    plain = _Terms(modules, GameConfig(sustain_weight=0.2, onset_weight=1.0)).autoencoder(batch_of(), moment())
-    heavy = _Terms(modules, GameConfig(sustain_weight=0.4, onset_weight=2.0)).autoencoder(batch_of(), moment())
+    plain = _Terms(modules, CONFIG, GameConfig(sustain_weight=0.2, onset_weight=1.0)).autoencoder(batch_of(), moment())
+    heavy = _Terms(modules, CONFIG, GameConfig(sustain_weight=0.4, onset_weight=2.0)).autoencoder(batch_of(), moment())
     assert heavy["pitched_sustain"].item() == pytest.approx(2 * plain["pitched_sustain"].item(), rel=1e-5)
     assert 1.0 < (heavy["pitched_onset"] / plain["pitched_onset"]).item() < 2.0
 
 
 def test_a_pair_shares_mask_and_known_codes() -> None:
-    real, fake, mask = _Terms(build(CONFIG), GameConfig()).pair(batch_of(40), moment())
+    real, fake, mask = _Terms(build(CONFIG), CONFIG, GameConfig()).pair(batch_of(40), moment())
     assert 0 < float(mask.mean()) < 1
     assert torch.equal(real[mask > 0.5], fake[mask > 0.5])
     assert not torch.equal(real[mask < 0.5], fake[mask < 0.5])
@@ -151,7 +151,7 @@ def test_a_pair_shares_mask_and_known_codes() -> None:
 
 def test_written_codes_pass_a_gradient_to_the_generator() -> None:
     modules = build(CONFIG)
-    terms = _Terms(modules, GameConfig(written_from=0.4))
+    terms = _Terms(modules, CONFIG, GameConfig(written_from=0.4))
     terms.generator(batch_of(), moment(0.5))["adversarial"].backward()
     gradients = [p.grad for p in modules["generator"].parameters() if p.grad is not None]
     assert any(bool((g != 0).any()) for g in gradients)
@@ -167,14 +167,14 @@ def test_written_codes_are_codes_of_a_binary_roll(stochastic: bool, monkeypatch:
     assert isinstance(encoder, Encoder)
     encode = encoder.of_kinds
     monkeypatch.setattr(modules["encoder"], "of_kinds", lambda parts: seen.update(parts) or encode(parts))
-    terms = _Terms(modules, GameConfig(stochastic=stochastic))
+    terms = _Terms(modules, CONFIG, GameConfig(stochastic=stochastic))
     terms.written(torch.randn(3, 5, 2, 8), moment())
     assert all(bool(((part == 0) | (part == 1)).all()) for part in seen.values())
     assert (seen["drums"][:, 1] == 0).all()
 
 
 def test_penalties_come_when_due() -> None:
-    terms = _Terms(build(CONFIG), GameConfig(penalty_interval=2, gamma=Schedule(start=4.0)))
+    terms = _Terms(build(CONFIG), CONFIG, GameConfig(penalty_interval=2, gamma=Schedule(start=4.0)))
     odd = terms.discriminator(batch_of(), moment())
     even = terms.discriminator(batch_of(), Moment(step=4, share=0.5, n_seen=0, phase="discriminator"))
     assert "r1" not in odd
@@ -221,7 +221,7 @@ def test_a_short_training_moves_everything_and_resumes_exactly(tmp_path: Path, m
 
 def test_codes_can_be_brought_along() -> None:
     game = phases(build(CONFIG), CONFIG, GameConfig(autoencoder_share=0.0), OptimizersConfig())
-    assert [phase.name for phase in game.phases] == ["discriminator", "generator"]
+    assert [phase.name for phase in game.phases] == ["discriminator", "harmony", "generator"]
     assert {phase.span for phase in game.phases} == {(0.0, 1.0)}
 
 

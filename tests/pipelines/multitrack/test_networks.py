@@ -90,7 +90,8 @@ def test_every_weight_is_used() -> None:
     made = generator(torch.randn(3, generator.z_dim), codes, torch.zeros(3, 5, 2))
     logits, velocity, timing = modules["decoder"](made)
     judged = modules["discriminator"](codes, torch.zeros(3, 5, 2))
-    (logits.clamp(min=-20).square().sum() + velocity.sum() + timing.sum() + judged.sum()).backward()
+    heard = modules["harmony"](torch.rand(3, 4, 8, 12), torch.zeros(3, 4, 2))
+    (logits.clamp(min=-20).square().sum() + velocity.sum() + timing.sum() + judged.sum() + heard.sum()).backward()
     for name, module in modules.items():
         for key, parameter in module.named_parameters():
             assert parameter.grad is not None, f"{name}.{key}"

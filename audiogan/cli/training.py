@@ -1,0 +1,92 @@
+"""The commands that learn: prepare a corpus, train on it, measure a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiogan.cli.options import Debug, Device, Jobs, Json, Overrides, Overwrite, Quiet, Seed
+from audiogan.cli.program import app, layout
+from audiogan.terminal import Terminal
+
+
+@app.command()
+def prepare(
+    recipe: Annotated[str, typer.Argument(help="A recipe file, or a shipped name such as songs.")],
+    overrides: Overrides = None,
+    jobs: Jobs = None,
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Turn a folder of music or sounds into tensors; say what was taken and refused."""
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
+        from audiogan import workflow
+
+        bar = terminal.progress("files")
+        prepared = workflow.prepare(recipe, overrides or [], jobs=jobs, overwrite=overwrite, progress=bar)
+        lines = [*layout(prepared.summary), f"{'found' if prepared.reused else 'wrote'} {prepared.folder}"]
+        terminal.show(prepared.as_json(), lines, prepared.exit_code)
+
+
+@app.command()
+def train(
+    recipe: Annotated[str | None, typer.Argument(help="A recipe file, or a shipped name such as songs.")] = None,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(metavar="RUN", help="Run folder.")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Continue this run exactly.")] = None,
+    init: Annotated[str | None, typer.Option(metavar="MODEL", help="Begin with the weights of this model.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
+    device: Device = "auto",
+    jobs: Jobs = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train a model, or continue a run exactly where it stopped."""
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
+        from audiogan import workflow
+
+        settings = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
+        if recipe is not None and "=" in recipe and resume is not None:
+            settings, recipe = [recipe, *settings], None  # with --resume the first setting is no recipe
+        trained = workflow.train(
+            recipe,
+            settings,
+            out=out,
+            resume=resume,
+            init=init,
+            device=device,
+            jobs=jobs,
+            quiet=quiet,
+            progress=terminal.progress("files"),
+        )
+        lines = [f"wrote {trained.model}"] if trained.model else []
+        if trained.exit_code:
+            stopped = f"stopped after {trained.step} steps; continue with --resume {trained.run}"
+            lines = [stopped, *(f"{line}, which can be used as it is" for line in lines)]
+        terminal.show(trained.as_json(), lines, trained.exit_code)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[str, typer.Argument(help="Name of a shipped model, or a folder.")],
+    report: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the report.")] = None,
+    reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Real music to compare with.")] = None,
+    count: Annotated[int | None, typer.Option(help="How many clips to make for it, 8 or more.")] = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    overwrite: Overwrite = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure a model beside real music."""
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
+        from audiogan import workflow
+
+        bar = terminal.progress("measures")
+        given = {"count": count, "seed": seed, "overwrite": overwrite, "reference": reference, "progress": bar}
+        measured = workflow.evaluate(model, report=report, device=device, **given)
+        terminal.show(measured.as_json(), [measured.as_text()])

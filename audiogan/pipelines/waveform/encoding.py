@@ -1,0 +1,165 @@
+"""From a recording to a timbre: the encoder's answer, and refinement of it until the model plays that very note.
+
+The pitch is given, told by the name, or estimated. A recording of several notes, where swift-f0 is there to find them,
+gives the mean of their timbres. `refine` moves h and z by gradient against the planes of the note (the first step of
+pivotal tuning, arXiv 2106.05744); the head, which holds phases, does not count.
+"""
+
+import math
+from pathlib import PurePath
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audiogan.corpus.audio import Recording, resample
+from audiogan.corpus.notes import hz_of, level, pitch_of, without_lead
+from audiogan.corpus.pitchname import parse_pitch
+from audiogan.corpus.pitchtrack import cut_notes, estimate_pitch, has_tracker
+from audiogan.corpus.tuning import measure_tuning
+from audiogan.errors import CorpusError, UnsupportedError
+from audiogan.pipeline import Model
+from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.encoder import TimbreEncoder, on_sphere
+from audiogan.pipelines.waveform.pitchcurve import follow_pitch
+from audiogan.pipelines.waveform.residual import Generator
+from audiogan.pipelines.waveform.sound import Waveform
+from audiogan.pipelines.waveform.style import StyleGenerator
+from audiogan.pipelines.waveform.timbre import Timbre, dims_of, z_for
+from audiogan.pipelines.waveform.voice import check_pitch, represent
+
+REFINE_STEPS = 60
+REFINE_RATE = 0.02
+PRIOR = 1e-3
+VELOCITY = 0.8
+MOST_NOTES = 16
+MIN_SECONDS = 0.1
+_SILENCE = 1e-3
+
+
+class Example(NamedTuple):
+    """A note as the networks take it: planes `(1, plane, row, frame)`, MIDI pitch `(1,)`, how much it counts."""
+
+    planes: Tensor
+    pitch: Tensor
+    weight: float
+
+
+def timbre_of(
+    model: Model,
+    recording: Recording,
+    *,
+    pitch: float | None = None,
+    name: str = "",
+    refine: bool = False,
+    seed: int = 0,
+) -> Timbre:
+    """Return the timbre of a recording.
+
+    Args:
+        model: Trained networks with an encoder.
+        recording: One note, or a melody.
+        pitch: MIDI; None to take it from the name or to estimate it.
+        name: Of the file; `violin_C4` says the pitch.
+        refine: Move h and z until the model plays the (longest) note as closely as it can; takes seconds.
+        seed: Of z.
+
+    Raises:
+        UnsupportedError: A model without an encoder.
+        CorpusError: `silent`, `no_pitch`.
+        UsageError: A pitch that is none.
+    """
+    encoder = model.modules.get("encoder")
+    if not isinstance(encoder, TimbreEncoder):
+        variant = model.config.network.variant
+        raise UnsupportedError(f"a timbre from a recording needs an encoder, which a {variant} model has not")
+    stem = PurePath(name).stem
+    examples = _examples(model.config, recording, _known_pitch(pitch, stem), stem or "recording")
+    like = encoder.mixture.mean
+    with torch.no_grad():
+        h = torch.cat([encoder(one.planes.to(like), one.pitch.to(like)) for one in examples])
+        weight = torch.tensor([one.weight for one in examples]).to(h)
+        h = on_sphere((weight[:, None] * h).sum(0) / weight.sum())
+    z = z_for(dims_of(model)[0], seed, "timbre of")
+    timbre = Timbre(h.cpu().numpy(), z, stem or "recording", model.sha256)
+    return refined(model, timbre, max(examples, key=lambda one: one.weight)) if refine else timbre
+
+
+def _known_pitch(pitch: float | None, stem: str) -> float | None:
+    if pitch is not None:
+        return check_pitch(pitch)
+    told = parse_pitch(stem) if stem else None
+    return None if told is None else float(told.pitch)
+
+
+def _examples(config: Config, recording: Recording, pitch: float | None, source: str) -> list[Example]:
+    waveform, rate = recording.waveform, recording.sample_rate
+    if pitch is not None:
+        return [_example(config, waveform, rate, pitch, source)]
+    if has_tracker():
+        spans = cut_notes(waveform, rate, min_seconds=MIN_SECONDS)
+        spans = sorted(spans, key=lambda span: span.first - span.last)[:MOST_NOTES]
+        if len(spans) > 1:
+            return [
+                _example(config, waveform[span.first : span.last], rate, pitch_of(span.estimate.hz), source)._replace(
+                    weight=span.estimate.confidence * (span.last - span.first) / rate
+                )
+                for span in spans
+            ]
+        found = estimate_pitch(waveform, rate)
+        if found is None:
+            raise CorpusError(f"{source}: no pitch was heard; expected one, or say it: --pitch C4", "no_pitch")
+        return [_example(config, waveform, rate, pitch_of(found.hz), source)]
+    curve = follow_pitch(waveform, rate)
+    return [_example(config, waveform, rate, pitch_of(float(np.median(curve.hz[curve.voiced]))), source)]
+
+
+def _example(config: Config, waveform: Waveform, sample_rate: int, pitch: float, source: str) -> Example:
+    """One note at the model's rate and length, at the pitch that its partials say, within half a semitone."""
+    sound = without_lead(resample(waveform, sample_rate, config.sample_rate), config.sample_rate)
+    note, _ = level(sound, config.n_samples, source, silence=_SILENCE)
+    measured = measure_tuning(note, config.sample_rate, hz_of(pitch))
+    played = pitch + (measured[0] / 100 if measured else 0.0)
+    planes = represent(config).encode(torch.from_numpy(note)[None], torch.tensor([hz_of(played)]))
+    if not torch.isfinite(planes).all():
+        raise CorpusError(f"{source}: its planes are not finite; expected an ordinary note", "nonfinite")
+    return Example(planes, torch.tensor([played], dtype=torch.float32), 1.0)
+
+
+def refined(model: Model, timbre: Timbre, example: Example, *, n_steps: int = REFINE_STEPS) -> Timbre:
+    """Return a timbre moved until the generator's planes come near those of a note; never further than it was.
+
+    Args:
+        model: Trained networks.
+        timbre: Where to begin; with h.
+        example: The note.
+        n_steps: Of Adam, at a rate that falls to 0.
+    """
+    generator = model.modules["generator"]
+    assert isinstance(generator, Generator | StyleGenerator), "a model with an encoder has one of these"
+    assert timbre.h is not None, "an encoder gives h"
+    device = torch.device(model.device)
+    pitch, first = example.pitch.to(device), int(generator.plan.head)
+    wanted = generator.sheet.enter(example.planes.to(device), pitch)[..., first:]
+    n_cells = generator.sheet.mask(pitch).sum() * wanted.shape[-1]
+    start = [torch.from_numpy(np.array(part)).to(device)[None] for part in (timbre.h, timbre.z)]
+    h, z, velocity = (part.clone().requires_grad_() for part in (*start, torch.tensor([VELOCITY], device=device)))
+
+    def distance() -> Tensor:
+        made = generator.draw(z, on_sphere(h), pitch, velocity.clamp(0, 1))[..., first:]
+        return (made - wanted).abs().sum() / n_cells
+
+    least, best_h, best_z = math.inf, start[0], start[1]
+    with torch.enable_grad():
+        optimizer = torch.optim.Adam([h, z, velocity], lr=REFINE_RATE)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, n_steps)
+        for _ in range(n_steps):
+            now = distance()
+            if now.item() < least:
+                least, best_h, best_z = now.item(), on_sphere(h.detach().clone()), z.detach().clone()
+            optimizer.zero_grad()
+            (now + PRIOR * z.square().mean()).backward()
+            optimizer.step()
+            schedule.step()
+    return Timbre(best_h[0].cpu().numpy(), best_z[0].cpu().numpy(), timbre.name, timbre.model)

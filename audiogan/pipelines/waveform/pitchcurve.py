@@ -1,0 +1,230 @@
+"""The pitch of a melody over time, the notes in it, and whether it is a melody at all.
+
+swift-f0 follows the pitch (optional extra `pitch`), librosa's pYIN where it is not installed (Mauch and Dixon 2014; ten
+times slower). Notes begin where the sound sets in, where the spectrum jumps up, and where the pitch leaves the note.
+Several notes at once are told from one by the peaks of the spectrum: in a melody they lie at multiples of the pitch.
+"""
+
+import math
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from audiogan.corpus.audio import resample
+from audiogan.corpus.notes import hz_of
+from audiogan.corpus.pitchtrack import TRACK_RATE, find_onsets, has_tracker
+from audiogan.corpus.tuning import check_octave
+from audiogan.errors import CorpusError
+from audiogan.pipelines.waveform.sound import Waveform
+
+HOP_SECONDS = 0.01
+LOWEST_HZ, HIGHEST_HZ = 32.7, 2093.0
+_VOICED = 0.5
+_HEARD_DB = 45.0
+_LEAVES_CENTS, _LEAVES_FRAMES = 80.0, 4
+_SHORTEST_FRAMES, _GAP_FRAMES = 5, 3
+_N_FFT = 2048
+_N_PARTIALS = 10
+# Bells and notes of one voice had 0.98 and more, thirds and triads 0.81 and less; fifths are told by the fundamental.
+_PEAK_SHARE, _EXPLAINED, _LEAST_FIRST, _FIRST_HZ = 1e-3, 0.9, 1e-3, 100.0
+_CHECKED_FRAMES = 400
+_OCTAVE_SECONDS = 0.1
+
+Array = NDArray[np.float64]
+
+
+class Curve(NamedTuple):
+    """Pitch every 10 ms: `hz` `(frame,)`, joined over gaps, and `voiced` `(frame,)` bool."""
+
+    hz: Array
+    voiced: NDArray[np.bool_]
+
+
+class Heard(NamedTuple):
+    """A note of a melody: first frame, the one after its last, its MIDI pitch."""
+
+    first: int
+    stop: int
+    pitch: float
+
+
+def follow_pitch(waveform: Waveform, sample_rate: int) -> Curve:
+    """Return the pitch of a melody every 10 ms.
+
+    Args:
+        waveform: `(time,)`.
+        sample_rate: In Hz.
+
+    Raises:
+        CorpusError: `no_pitch`: none was heard.
+    """
+    peak = float(np.abs(waveform).max(initial=0.0)) or 1.0
+    sound = resample(waveform / np.float32(2 * peak), sample_rate, TRACK_RATE)
+    times, hz, voiced = _swift(sound) if has_tracker() else _pyin(sound)
+    at = np.arange(int(len(sound) / TRACK_RATE / HOP_SECONDS) + 1) * HOP_SECONDS
+    voiced = voiced & np.isfinite(hz) & (hz > 0)
+    if not voiced.any():
+        raise CorpusError("no pitch was heard; expected a melody of one voice", "no_pitch")
+    nearest = np.clip(np.searchsorted(times, at - (times[1] - times[0]) / 2), 0, len(times) - 1)
+    smooth = np.exp(np.interp(at, times[voiced], np.log(hz[voiced])))
+    return Curve(smooth, voiced[nearest] & _is_heard(sound, len(at)))
+
+
+def _swift(sound: Waveform) -> tuple[Array, Array, NDArray[np.bool_]]:
+    from swift_f0 import SwiftF0
+
+    track = SwiftF0(threads=1, spin=False).detect(sound, TRACK_RATE)
+    times, hz = np.asarray(track.timestamps, np.float64), np.asarray(track.pitch_hz, np.float64)
+    if len(times) < 2:
+        return np.array([0.0, 1.0]), np.zeros(2), np.zeros(2, dtype=bool)
+    return times, hz, np.asarray(track.confidence) >= _VOICED
+
+
+def _pyin(sound: Waveform) -> tuple[Array, Array, NDArray[np.bool_]]:
+    import librosa
+
+    hop = round(HOP_SECONDS * TRACK_RATE)
+    hz, voiced, _ = librosa.pyin(
+        sound, fmin=LOWEST_HZ, fmax=HIGHEST_HZ, sr=TRACK_RATE, frame_length=_N_FFT, hop_length=hop
+    )
+    times = (np.arange(max(2, len(hz))) * HOP_SECONDS).astype(np.float64)
+    return times, np.resize(hz, len(times)), np.resize(voiced, len(times))
+
+
+def _is_heard(sound: Waveform, n_frames: int) -> NDArray[np.bool_]:
+    """Which frames are less than 45 dB below the loudest, `(n_frames,)`."""
+    hop = round(HOP_SECONDS * TRACK_RATE)
+    padded = np.pad(sound, (0, n_frames * hop - len(sound) if n_frames * hop > len(sound) else 0))
+    power = np.mean(padded[: n_frames * hop].reshape(n_frames, hop).astype(np.float64) ** 2, axis=1)
+    return power > power.max(initial=0.0) * 10 ** (-_HEARD_DB / 10)
+
+
+# ---- notes
+
+
+def notes_of(curve: Curve, waveform: Waveform, sample_rate: int) -> list[Heard]:
+    """Cut a melody into notes, in order and not overlapping.
+
+    Args:
+        curve: Of the melody.
+        waveform: `(time,)`.
+        sample_rate: In Hz.
+
+    Raises:
+        CorpusError: `no_pitch`: no note of 50 ms or more.
+    """
+    onsets = {round(time / HOP_SECONDS) for time in find_onsets(waveform, sample_rate).tolist()}
+    octaves = 12 * np.log2(curve.hz / 440.0)
+    found = []
+    for first, stop in _runs(curve.voiced):
+        edges = [first, *_changes(octaves, first, stop, onsets), stop]
+        for a, b in pairwise(edges):
+            if b - a >= _SHORTEST_FRAMES:
+                found.append(Heard(a, b, 69 + float(np.median(octaves[a:b]))))
+    if not found:
+        raise CorpusError("no note of 50 ms or more was heard; expected a melody of one voice", "no_pitch")
+    return found
+
+
+def _runs(voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First frames and ends of voiced stretches; gaps of up to 30 ms belong to them."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
+    runs: list[tuple[int, int]] = []
+    for first, stop in edges.reshape(-1, 2).tolist():
+        if runs and first - runs[-1][1] <= _GAP_FRAMES:
+            runs[-1] = (runs[-1][0], stop)
+        else:
+            runs.append((first, stop))
+    return runs
+
+
+def _changes(semitones: Array, first: int, stop: int, onsets: set[int]) -> list[int]:
+    """Frames inside a stretch at which another note begins."""
+    changes, begin, away = [], first, 0
+    for frame in range(first + 1, stop):
+        held = float(np.median(semitones[max(begin, frame - 30) : max(begin + 1, frame - away)]))
+        away = away + 1 if abs(semitones[frame] - held) * 100 > _LEAVES_CENTS else 0
+        if away >= _LEAVES_FRAMES:
+            begin, away = frame - _LEAVES_FRAMES + 1, 0
+            changes.append(begin)
+        elif frame in onsets and frame - begin >= _SHORTEST_FRAMES:
+            begin, away = frame, 0
+            changes.append(begin)
+    return [change for change in changes if stop - change >= _SHORTEST_FRAMES]
+
+
+def check_octaves(curve: Curve, notes: list[Heard], waveform: Waveform, sample_rate: int) -> tuple[Curve, list[Heard]]:
+    """Return curve and notes in the octaves that a comb finds, where a note is long enough to tell.
+
+    Args:
+        curve: Of the melody.
+        notes: As `notes_of` found them.
+        waveform: `(time,)`.
+        sample_rate: In Hz.
+    """
+    hz, checked = curve.hz.copy(), []
+    for note in notes:
+        first, stop = (round(frame * HOP_SECONDS * sample_rate) for frame in (note.first, note.stop))
+        octaves = 0
+        if stop - first > _OCTAVE_SECONDS * sample_rate and stop <= len(waveform):
+            estimate = hz_of(note.pitch)
+            octaves = round(math.log2(check_octave(waveform[first:stop], sample_rate, estimate) / estimate))
+        hz[note.first : note.stop] *= 2.0**octaves
+        checked.append(note._replace(pitch=note.pitch + 12 * octaves))
+    return curve._replace(hz=hz), checked
+
+
+# ---- one voice or several
+
+
+def check_one_voice(curve: Curve, waveform: Waveform, sample_rate: int) -> None:
+    """Refuse a sound in which several notes sound together; fifths on a low bass may pass for one low note.
+
+    Args:
+        curve: Of what should be a melody.
+        waveform: `(time,)`.
+        sample_rate: In Hz.
+
+    Raises:
+        CorpusError: `polyphonic`.
+    """
+    sound = resample(waveform, sample_rate, TRACK_RATE)
+    frames = np.flatnonzero(curve.voiced)
+    step = max(1, len(frames) // _CHECKED_FRAMES)
+    explained, first = [], []
+    window = np.hanning(_N_FFT)
+    padded = np.pad(sound, (_N_FFT // 2, _N_FFT))
+    for frame in frames[::step].tolist():
+        start = round(frame * HOP_SECONDS * TRACK_RATE)
+        power = np.abs(np.fft.rfft(padded[start : start + _N_FFT] * window)) ** 2
+        share = _shares(power, float(curve.hz[frame]))
+        if share is not None:
+            explained.append(share[0])
+            first.append(share[1] if curve.hz[frame] > _FIRST_HZ else 1.0)
+    if not explained:
+        return
+    if np.median(explained) < _EXPLAINED or np.median(first) < _LEAST_FIRST:
+        raise CorpusError(
+            f"several notes at once: {100 * float(np.median(explained)):.0f} % of the sound fits one pitch, "
+            f"{100 * float(np.median(first)):.1f} % is its fundamental; "
+            "expected a melody of one voice",
+            "polyphonic",
+        )
+
+
+def _shares(power: Array, hz: float) -> tuple[float, float] | None:
+    """Shares of the energy of peaks up to the tenth partial: at multiples of `hz`, and at `hz` itself."""
+    per_bin = TRACK_RATE / _N_FFT
+    inner = power[1:-1]
+    peaks = 1 + np.flatnonzero((inner > power[:-2]) & (inner >= power[2:]) & (inner > _PEAK_SHARE * power.max()))
+    at = peaks * per_bin
+    near = (at > 0.6 * LOWEST_HZ) & (at < min(_N_PARTIALS + 0.5, TRACK_RATE / 2 / hz) * hz)
+    at, energy = at[near], power[peaks[near]]
+    if not len(at) or energy.sum() <= 0:
+        return None
+    partial = np.maximum(1, np.round(at / hz))
+    fits = np.abs(at - partial * hz) <= 0.02 * at + per_bin
+    total = float(energy.sum())
+    return float(energy[fits].sum()) / total, float(energy[fits & (partial == 1)].sum()) / total

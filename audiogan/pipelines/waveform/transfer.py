@@ -1,0 +1,193 @@
+"""A melody in another timbre: the notes, the pitch curve and the loudness of a recording, played by the model.
+
+The recording is cut into notes; each is made at its pitch, held for its length and bent along the recording's own
+curve, vibrato and slides included. Then the whole follows the loudness of the recording, every 10 ms. The recording's
+own sound, breath and consonants are left out. A melody outside the trained range moves by octaves as a whole.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from audiogan.adversarial.game import seed_of
+from audiogan.corpus.audio import Recording
+from audiogan.corpus.limits import refuse
+from audiogan.errors import UnsupportedError
+from audiogan.pipeline import Model
+from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.loudness import FLOOR_DB, loudness_curve
+from audiogan.pipelines.waveform.pitchcurve import (
+    HOP_SECONDS,
+    Curve,
+    Heard,
+    check_octaves,
+    check_one_voice,
+    follow_pitch,
+    notes_of,
+)
+from audiogan.pipelines.waveform.sound import Sound, Waveform, check_rate, levelled, soften
+from audiogan.pipelines.waveform.synthesis import rate_warnings
+from audiogan.pipelines.waveform.timbre import Timbre, check_timbre
+from audiogan.pipelines.waveform.voice import Played, Voice, into_range, make_planes
+from audiogan.representation.base import HarmonicConfig
+
+LONGEST_SOURCE = 600.0
+RELEASE_SECONDS = 0.06
+MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -80.0
+QUIETEST_DB = 70.0  # below the loudest, the source counts as silent
+LOUD_VELOCITY, LEAST_VELOCITY = 0.9, 0.2
+_SMOOTH_FRAMES = 5
+
+
+def transfer(
+    model: Model, source: Recording, timbre: Timbre, *, seed: int = 0, sample_rate: int | None = None
+) -> Sound:
+    """Play the melody of a recording in a timbre.
+
+    Args:
+        model: Trained networks.
+        source: A melody of one voice, up to 600 s.
+        timbre: To play it in.
+        seed: Of the noise.
+        sample_rate: Hz, 16,000 to 48,000; None for the model's own.
+
+    Raises:
+        CorpusError: `polyphonic`, `no_pitch`, `too_long`; a timbre of another model.
+        UnsupportedError: A model whose representation cannot bend pitches.
+    """
+    config: Config = model.config
+    if not isinstance(config.representation, HarmonicConfig):
+        kind = config.representation.kind
+        raise UnsupportedError(f"transfer bends pitches, which needs a model of kind harmonic; this one is {kind}")
+    check_timbre(timbre, model)
+    if source.seconds > LONGEST_SOURCE:
+        refuse("too_long", f"transfer: a recording of {source.seconds:.0f} s; expected at most {LONGEST_SOURCE:.0f} s")
+    voice = Voice(config, check_rate(sample_rate, config.sample_rate), RELEASE_SECONDS)
+    waveform = source.waveform
+    curve = follow_pitch(waveform, source.sample_rate)
+    curve, heard = check_octaves(curve, notes_of(curve, waveform, source.sample_rate), waveform, source.sample_rate)
+    check_one_voice(curve, waveform, source.sample_rate)
+    levels = loudness_curve(waveform, source.sample_rate)
+    octaves = _octaves(heard, config)
+    played = _played(heard, levels, timbre, octaves, config)
+    n_samples = math.ceil(source.seconds * voice.sample_rate)
+    mix = _mixed(model, voice, curve, heard, played, n_samples, seed)
+    shaped = soften(follow_levels(mix, voice.sample_rate, levels), voice.sample_rate)
+    facts = _facts(heard, played, octaves, curve, config, voice.sample_rate)
+    facts |= {"timbre": timbre.as_json(), "seed": seed, "seconds": round(n_samples / voice.sample_rate, 4)}
+    return Sound(levelled(shaped), voice.sample_rate, facts)
+
+
+def _octaves(notes: Sequence[Heard], config: Config) -> int:
+    """The octaves that bring most of the melody into range: one number for all, 0 if that is as good."""
+    low, high = config.lowest_pitch - 0.5, config.highest_pitch + 0.5
+
+    def outside(octaves: int) -> float:
+        return sum(note.stop - note.first for note in notes if not low <= note.pitch + 12 * octaves <= high)
+
+    return min(sorted(range(-8, 9), key=abs), key=outside)
+
+
+def _played(
+    notes: Sequence[Heard], levels: NDArray[np.float64], timbre: Timbre, octaves: int, config: Config
+) -> list[Played]:
+    """The notes as the model is asked for them: in range, with the velocity that their loudness stands for."""
+    loudest = [float(levels[note.first : note.stop].max(initial=FLOOR_DB)) for note in notes]
+    most = max(loudest)
+    played = []
+    for note, level in zip(notes, loudest, strict=True):
+        pitch = note.pitch + 12 * octaves
+        velocity = max(LEAST_VELOCITY, LOUD_VELOCITY * 10 ** ((level - most) / 40))
+        played.append(Played(timbre, pitch + 12 * into_range(pitch, config), velocity))
+    return played
+
+
+def _mixed(
+    model: Model,
+    voice: Voice,
+    curve: Curve,
+    heard: Sequence[Heard],
+    played: Sequence[Played],
+    n_samples: int,
+    seed: int,
+) -> Waveform:
+    """All notes, bent as the curve says, in their places: `(n_samples,)`."""
+    mix = np.zeros(n_samples, dtype=np.float32)
+    semitones = 12 * np.log2(curve.hz / 440.0)
+    for number, planes in enumerate(make_planes(model, played)):
+        first, stop, _ = heard[number]
+        own = semitones[first:stop]
+        cents = torch.from_numpy(100 * (own - np.median(own)))
+        seconds = (stop - first) * HOP_SECONDS
+        total = seconds + voice.release
+        n_more = math.ceil(voice.release / HOP_SECONDS)
+        bent = torch.cat([cents, cents[-1:].expand(n_more)])  # one point every 10 ms, held while it is let go
+        dry = voice.dry(planes, played[number].pitch, total, cents=bent.float(), seed=seed_of(seed, "noise", number))
+        note = voice.let_go(dry, seconds)
+        place = round(first * HOP_SECONDS * voice.sample_rate)
+        part = mix[place : place + len(note)]
+        part += note[: len(part)]
+    return mix
+
+
+def follow_levels(waveform: Waveform, sample_rate: int, wanted: NDArray[np.float64]) -> Waveform:
+    """Return a waveform whose loudness follows another's, but for one gain.
+
+    No frame is raised by more than 24 dB above the usual.
+
+    Args:
+        waveform: `(time,)`.
+        sample_rate: In Hz.
+        wanted: `(frame,)` dB every 10 ms, as `loudness.loudness_curve` gives; 70 dB below its top is silence.
+    """
+    own = loudness_curve(waveform, sample_rate)
+    n_frames = min(len(own), len(wanted))
+    wanted, own = wanted[:n_frames], own[:n_frames]
+    is_silent = wanted < wanted.max() - QUIETEST_DB
+    gain_db = wanted - own
+    usual = float(np.median(gain_db[~is_silent]))  # the bound is on unevenness, not on level
+    gain_db = np.where(is_silent, LEAST_GAIN_DB, np.clip(gain_db - usual, LEAST_GAIN_DB, MOST_GAIN_DB))
+    kernel = np.hanning(_SMOOTH_FRAMES + 2)[1:-1]
+    width = _SMOOTH_FRAMES // 2
+    gain_db = np.convolve(np.pad(gain_db, width, mode="edge"), kernel / kernel.sum(), mode="valid")
+    at = np.arange(len(waveform)) / sample_rate
+    gain = np.interp(at, np.arange(n_frames) * HOP_SECONDS, 10 ** (gain_db / 20))
+    return (waveform * gain).astype(np.float32)
+
+
+def _facts(
+    heard: Sequence[Heard],
+    played: Sequence[Played],
+    octaves: int,
+    curve: Curve,
+    config: Config,
+    sample_rate: int,
+) -> dict[str, Any]:
+    low, high = config.lowest_pitch, config.highest_pitch
+    warnings = []
+    if octaves:
+        warnings.append(f"moved by {octaves:+d} octaves into the trained range {low}-{high}")
+    folded = [
+        number for number, note in enumerate(heard) if abs(played[number].pitch - note.pitch - 12 * octaves) > 0.5
+    ]
+    if folded:
+        warnings.append(f"{len(folded)} of {len(heard)} notes outside the trained range {low}-{high} moved by octaves")
+    return {
+        "n_notes": len(heard),
+        "octaves": octaves,
+        "voiced_share": round(float(np.mean(curve.voiced)), 4),
+        "notes": [
+            {
+                "onset": round(note.first * HOP_SECONDS, 2),
+                "seconds": round((note.stop - note.first) * HOP_SECONDS, 2),
+                "pitch": round(one.pitch, 2),
+                "velocity": round(one.velocity, 3),
+            }
+            for note, one in zip(heard, played, strict=True)
+        ],
+        "warnings": warnings + rate_warnings(config, sample_rate),
+    }

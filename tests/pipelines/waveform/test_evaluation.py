@@ -1,0 +1,174 @@
+"""A whole evaluation: the held-out instruments themselves pass, a model that has learnt nothing fails."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from audiogan.corpus.notes import hz_of
+from audiogan.errors import OutputError, UsageError
+from audiogan.pipeline import Model
+from audiogan.pipelines.waveform.comparison import Row
+from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.encoder import TimbreEncoder
+from audiogan.pipelines.waveform.evaluation import Measured, evaluate
+from audiogan.pipelines.waveform.held_out import HeldOut, hold_out
+from audiogan.pipelines.waveform.network_config import ClassicConfig
+from audiogan.pipelines.waveform.plan import plan_of
+from audiogan.representation.base import SpectrogramConfig
+from tests.pipelines.waveform.instruments import CONFIG, HELD, model_of, play, write_cache
+
+COUNT = 32
+
+
+class Player(nn.Module):
+    """Plays the held-out instruments; the largest of the first values of h, or of z without it, says which one."""
+
+    def forward(self, z: Tensor, h: Tensor | None, pitch: Tensor, velocity: Tensor, keep: Tensor | None) -> Tensor:
+        code = (z if h is None else h)[:, : len(HELD)].argmax(dim=1).tolist()
+        facts = zip(code, pitch.tolist(), velocity.tolist(), strict=True)
+        sounds = torch.from_numpy(np.stack([play(HELD[number], key, level) for number, key, level in facts]))
+        return CONFIG.represent().encode(sounds, torch.tensor([hz_of(key) for key in pitch.tolist()]))
+
+
+class Knower(TimbreEncoder):
+    """Knows the held-out notes and names their instrument."""
+
+    def __init__(self, held: HeldOut) -> None:
+        plan = plan_of(CONFIG.represent(), CONFIG.lowest_pitch, CONFIG.highest_pitch)
+        assert not isinstance(CONFIG.network, ClassicConfig)
+        super().__init__(plan, CONFIG.network)
+        self.planes = torch.from_numpy(held.planes.astype(np.float32)).flatten(1)
+        self.instrument = [HELD.index(held.instruments[number]) for number in held.groups]
+
+    def forward(self, planes: Tensor, pitch: Tensor) -> Tensor:
+        nearest = torch.cdist(planes.flatten(1), self.planes).argmin(dim=1).tolist()
+        return nn.functional.one_hot(torch.tensor([self.instrument[place] for place in nearest]), 8).float()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model folder with its reference notes."""
+    folder = tmp_path_factory.mktemp("model")
+    hold_out(write_cache(tmp_path_factory.mktemp("cache")), CONFIG, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def perfect(folder: Path) -> dict[tuple[str, str], Row]:
+    held = hold_out(write_cache(folder), CONFIG, folder)
+    modules = {"generator": Player(), "encoder": Knower(held)}
+    return rows_of(evaluate(Model(modules, CONFIG, {}, folder, name="perfect", pipeline="waveform"), count=COUNT))
+
+
+@pytest.fixture(scope="module")
+def measured(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Measured, Path, list[tuple[int, int]]]:
+    """What evaluating gives, where the report lies, and how progress was told."""
+    told: list[tuple[int, int]] = []
+    report = tmp_path_factory.mktemp("report") / "new"
+    result = evaluate(
+        model_of(folder), report=report, count=COUNT, progress=lambda done, total: told.append((done, total))
+    )
+    return result, report, told
+
+
+def rows_of(measured: Measured) -> dict[tuple[str, str], Row]:
+    return {(one.metric, one.form): one for one in measured.rows}
+
+
+def values(rows: dict[tuple[str, str], Row], metric: str) -> list[float]:
+    return [one.value for (name, _), one in rows.items() if name == metric]
+
+
+def test_the_instruments_themselves_are_like_real_notes(perfect: dict[tuple[str, str], Row]) -> None:
+    for metric in ("kernel_distance", "precision", "recall", "coverage"):
+        assert perfect[metric, "timbre vector"].passes, metric
+    assert values(perfect, "broken_notes") == [0.0]
+    assert values(perfect, "copies") == [0.0]
+
+
+def test_the_instruments_themselves_are_in_tune(perfect: dict[tuple[str, str], Row]) -> None:
+    assert perfect["in_tune", "keys, comb"].value == 1
+    assert perfect["in_tune", "quarter-tones, comb"].value == 1
+    assert perfect["octave_errors", "keys, comb"].value == 0
+
+
+def test_velocity_makes_them_brighter(perfect: dict[tuple[str, str], Row]) -> None:
+    found = perfect["velocity_brightness", "rank correlation"]
+    assert found.value > 0.8
+    assert found.floor > 0.8
+    assert perfect["velocity_level", "rank correlation"].value > 0.8
+
+
+def test_a_code_that_names_the_instrument_finds_it_and_hides_the_pitch(perfect: dict[tuple[str, str], Row]) -> None:
+    assert all(value == 1 for value in values(perfect, "timbre_retrieval"))
+    assert perfect["pitch_leak", "within instruments"].value <= 0.01
+    assert perfect["timbre_retrieval", "h, any other note"].note.startswith("chance 0.2")
+
+
+def test_a_recording_made_again_is_itself(perfect: dict[tuple[str, str], Row]) -> None:
+    for form in ("log-mel, dB", "timbre vector"):
+        found = perfect["reconstruction", form]
+        assert found.passes
+        assert found.value < 0.3 * found.ceiling
+    assert values(perfect, "reconstruction_retrieval")[0] > 0.9
+
+
+def test_the_way_begins_and_ends_at_home_and_jumps_in_between(perfect: dict[tuple[str, str], Row]) -> None:
+    assert perfect["way_ends_at_home", "timbre vector"].value > 0.9
+    jump = perfect["way_largest_step", "against the mean step"]
+    assert jump.value == pytest.approx(8.0, rel=0.1)  # one of eight steps goes all the way
+    assert jump.passes is False
+
+
+def test_a_model_that_has_learnt_nothing_is_told_so(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:
+    rows = rows_of(measured[0])
+    assert rows["kernel_distance", "timbre vector"].passes is False
+    assert rows["frechet", "timbre vector"].passes is False
+    assert rows["reconstruction", "timbre vector"].passes is False
+
+
+def test_the_report_says_what_was_measured(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:
+    result, report, told = measured
+    written = json.loads((report / "report.json").read_text())
+    assert written == json.loads(json.dumps(result.as_json()))
+    assert written["n_generated"] == COUNT
+    assert written["n_instruments"] == len(HELD)
+    assert written["scaled_on"] == "30 training notes"
+    page = (report / "report.md").read_text()
+    assert page.startswith("# none\n")
+    assert "| timbre_retrieval |" in page
+    assert told == [(done, 7) for done in range(1, 8)]
+    assert f"{COUNT} notes beside" in result.as_text()
+
+
+def test_the_same_seed_measures_the_same(folder: Path) -> None:
+    first, second = (evaluate(model_of(folder), count=8, seed=3).as_json() for _ in range(2))
+    assert first == second
+
+
+def test_a_model_without_timbre_is_measured_too(tmp_path: Path) -> None:
+    cache = write_cache(tmp_path)
+    classic = Config(
+        sample_rate=CONFIG.sample_rate, seconds=CONFIG.seconds, lowest_pitch=55, highest_pitch=67,
+        representation=SpectrogramConfig(kind="lin_if", n_fft=256, hop_length=64),
+        network=ClassicConfig(z_dim=6, n_blocks=3, filters_base=32, filters_max=8),
+    )  # fmt: skip
+    shape = classic.represent().shape
+    n_notes = len(json.loads((cache / "instruments.json").read_text())) * 15
+    np.save(cache / "planes.npy", np.random.default_rng(0).uniform(-1, 0, (n_notes, *shape)).astype(np.float16))
+    hold_out(cache, classic, tmp_path)
+    metrics = {one.metric for one in evaluate(model_of(tmp_path, classic), count=8).rows}
+    assert "timbre_retrieval" not in metrics
+    assert {"kernel_distance", "in_tune", "way_largest_step"} <= metrics
+
+
+def test_without_real_notes_or_a_place_to_write_nothing_is_begun(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="reference folder"):
+        evaluate(model_of(tmp_path / "run" / "model"), count=8)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="expected a folder"):
+        evaluate(model_of(folder), report=tmp_path / "file" / "report", count=8)

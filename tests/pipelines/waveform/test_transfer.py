@@ -1,0 +1,145 @@
+"""Melodies in another timbre: pitch curve, loudness and times are those of the recording."""
+
+import numpy as np
+import pytest
+
+from audiogan.corpus.notes import hz_of
+from audiogan.corpus.pitchtrack import has_tracker
+from audiogan.errors import CorpusError, UnsupportedError
+from audiogan.pipelines.waveform import pitchcurve
+from audiogan.pipelines.waveform.loudness import loudness_curve
+from audiogan.pipelines.waveform.timbre import Timbre
+from audiogan.pipelines.waveform.transfer import follow_levels, transfer
+from audiogan.representation.base import SpectrogramConfig
+from tests.pipelines.waveform.small_sounds import (
+    CONFIG,
+    RATE,
+    Echo,
+    is_click_free,
+    measured_hz,
+    model_of,
+    recording,
+    tone,
+)
+
+PLAIN = Timbre(None, np.zeros(6, np.float32), "plain")
+needs_tracker = pytest.mark.skipif(not has_tracker(), reason="swift-f0 is not installed")
+
+
+def melody(*notes: tuple[float, float, float], rate: int = RATE) -> np.ndarray:
+    """Notes as (pitch, seconds, level), with 50 ms of silence after each."""
+    parts = []
+    for pitch, seconds, loud in notes:
+        note = tone(hz_of(pitch), seconds, rate=rate, brightness=0.4) * loud
+        note[-round(0.02 * rate) :] *= np.linspace(1, 0, round(0.02 * rate))
+        parts += [note, np.zeros(round(0.05 * rate))]
+    return np.concatenate(parts).astype(np.float32)
+
+
+@needs_tracker
+def test_notes_times_and_levels_are_carried_over() -> None:
+    source = melody((60, 0.5, 1.0), (64, 0.5, 0.3), (67.3, 0.5, 1.0), rate=22_050)
+    sound = transfer(model_of(Echo()), recording(source, 22_050), PLAIN)
+    assert sound.seconds == pytest.approx(len(source) / 22_050, abs=0.01)
+    assert [note["pitch"] for note in sound.facts["notes"]] == pytest.approx([60, 64, 67.3], abs=0.1)
+    wave = sound.waveform
+    for start, pitch in ((0.1, 60), (0.65, 64), (1.2, 67.3)):
+        part = wave[round(start * RATE) : round((start + 0.35) * RATE)]
+        assert abs(1200 * np.log2(measured_hz(part, RATE, hz_of(pitch)) / hz_of(pitch))) < 8
+    curve = loudness_curve(wave, RATE)
+    before = loudness_curve(source, 22_050)
+    assert curve[30] - curve[85] == pytest.approx(before[30] - before[85], abs=1.0)
+    assert is_click_free(wave, RATE)
+    assert np.abs(wave).max() == pytest.approx(0.8, abs=1e-3)
+
+
+@needs_tracker
+def test_vibrato_is_carried_over() -> None:
+    time = np.arange(2 * RATE) / RATE
+    cents = 40 * np.sin(2 * np.pi * 5 * time)
+    phase = 2 * np.pi * np.cumsum(440.0 * 2 ** (cents / 1200)) / RATE
+    source = np.sum([0.3 * np.cos(k * phase) / k for k in range(1, 6)], axis=0).astype(np.float32)
+    sound = transfer(model_of(Echo()), recording(source), PLAIN)
+    assert sound.facts["n_notes"] == 1
+    wanted, made = (pitchcurve.follow_pitch(wave, RATE).hz[30:170] for wave in (source, sound.waveform))
+    off = 1200 * np.log2(made / wanted)
+    assert np.median(np.abs(off)) < 8
+    assert np.ptp(np.log(made)) == pytest.approx(np.ptp(np.log(wanted)), rel=0.15)
+    assert np.ptp(1200 * np.log2(made / 440)) > 30
+
+
+@needs_tracker
+def test_a_melody_out_of_range_moves_by_octaves_as_a_whole() -> None:
+    source = melody((90, 0.4, 1.0), (93, 0.4, 1.0), (83, 0.4, 1.0))
+    sound = transfer(model_of(Echo()), recording(source), PLAIN)
+    assert sound.facts["octaves"] == -1
+    assert [note["pitch"] for note in sound.facts["notes"]] == pytest.approx([78, 81, 71], abs=0.1)
+    assert "moved by -1 octaves" in sound.facts["warnings"][0]
+
+
+@needs_tracker
+@pytest.mark.parametrize("chord", [(60, 64), (60, 67), (60, 64, 67), (48, 55, 64), (57, 60, 64, 69)])
+def test_chords_are_refused_with_a_reason(chord: tuple[int, ...]) -> None:
+    source = np.mean([tone(hz_of(pitch), 1.5, brightness=0.4) for pitch in chord], axis=0).astype(np.float32)
+    with pytest.raises(CorpusError) as refusal:
+        transfer(model_of(Echo()), recording(source), PLAIN)
+    assert refusal.value.reason in {"polyphonic", "no_pitch"}
+    assert "melody of one voice" in str(refusal.value)
+
+
+@pytest.mark.parametrize("kind", ["silence", "noise", "click"])
+def test_what_has_no_pitch_is_refused(kind: str) -> None:
+    if kind == "noise" and not has_tracker():
+        pytest.skip("slow without swift-f0")
+    source = np.zeros(RATE // 2, np.float32)
+    if kind == "noise":
+        source = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
+    if kind == "click":
+        source[100] = 0.9
+    with pytest.raises(CorpusError) as refusal:
+        transfer(model_of(Echo()), recording(source), PLAIN)
+    assert refusal.value.reason in {"polyphonic", "no_pitch"}
+
+
+@needs_tracker
+def test_a_short_recording_is_refused_or_played() -> None:
+    for n in (1, 100, 900):
+        with pytest.raises(CorpusError):
+            transfer(model_of(Echo()), recording(tone(440.0)[:n]), PLAIN)
+
+
+def test_librosa_follows_the_pitch_where_swift_f0_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    import librosa
+
+    def pyin(sound: np.ndarray, *, hop_length: int, **_: object) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        voiced = np.arange(len(sound) // hop_length + 1) > 10  # the real one takes half a minute to compile
+        return np.where(voiced, 220.0, np.nan), voiced, voiced.astype(float)
+
+    monkeypatch.setattr(librosa, "pyin", pyin)
+    monkeypatch.setattr(pitchcurve, "has_tracker", lambda: False)
+    curve = pitchcurve.follow_pitch(tone(220.0, 0.5), RATE)
+    assert np.isfinite(curve.hz).all()
+    assert curve.hz == pytest.approx(220.0)
+    assert not curve.voiced[:10].any() and curve.voiced[12:48].all()
+
+
+def test_levels_are_followed_within_a_bound() -> None:
+    source, other = tone(300.0), tone(440.0)
+    source[RATE // 2 :] *= 0.1
+    wanted = loudness_curve(source, RATE)
+    made = loudness_curve(follow_levels(other, RATE, wanted), RATE)
+    assert made[25] - made[75] == pytest.approx(20.0, abs=0.5)
+    assert np.isfinite(follow_levels(np.zeros(RATE, np.float32), RATE, wanted)).all()
+
+
+def test_a_model_that_cannot_bend_says_so() -> None:
+    config = CONFIG.model_copy(update={"representation": SpectrogramConfig()})
+    model = model_of(Echo())
+    model = type(model)(model.modules, config, {}, model.folder)
+    with pytest.raises(UnsupportedError, match="needs a model of kind harmonic"):
+        transfer(model, recording(tone(440.0)), PLAIN)
+
+
+def test_a_long_recording_is_refused() -> None:
+    with pytest.raises(CorpusError, match="at most 600 s"):
+        transfer(model_of(Echo()), recording(np.zeros(601 * 8000, np.float32), 8000), PLAIN)
