@@ -1,13 +1,8 @@
 """The benchmarks run; what they measure is for quiet machines."""
 
-from pathlib import Path
-
-import pytest
-
 from audiogan.pipelines.multitrack.classic_config import ClassicConfig
 from audiogan.pipelines.multitrack.config import Config
 from tests.benchmarks.clips_per_second import compare, untrained
-from tests.benchmarks.files_per_second import measure
 from tests.pipelines.multitrack.small import model_of
 
 

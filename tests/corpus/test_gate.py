@@ -154,7 +154,7 @@ def test_sniffing_refuses_what_is_no_file(tmp_path: Path) -> None:
 
 
 def test_the_list_of_reasons_is_closed() -> None:
-    assert len(REASONS) == 35
+    assert len(REASONS) == 37
     with pytest.raises(AssertionError, match="unknown reason code odd"):
         refuse("odd", "x")
     assert LIMITS.table()["midi_bytes"] == 16_000_000

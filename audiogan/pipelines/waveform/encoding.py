@@ -109,7 +109,10 @@ def _examples(config: Config, recording: Recording, pitch: float | None, source:
             ]
         found = estimate_pitch(waveform, rate)
         if found is None:
-            raise CorpusError(f"{source}: no pitch was heard; expected one, or say it: --pitch C4", "no_pitch")
+            raise CorpusError(
+                f"{source}: no pitch was heard; expected one, or its name in the name of the file (flute-C4.wav)",
+                "no_pitch",
+            )
         return [_example(config, waveform, rate, pitch_of(found.hz), source)]
     curve = follow_pitch(waveform, rate)
     return [_example(config, waveform, rate, pitch_of(float(np.median(curve.hz[curve.voiced]))), source)]

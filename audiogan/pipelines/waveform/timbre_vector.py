@@ -104,8 +104,8 @@ def scaled(vectors: Array, scaler: Scaler) -> Array:
         >>> scaled(np.array([[2.0], [np.nan]]), Scaler(np.array([1.0]), np.array([0.5]))).tolist()
         [[2.0], [8.0]]
     """
-    silent = np.isnan(vectors).all(axis=1)
-    return np.where(silent[:, None], FARTHEST, scaler.transform(vectors))
+    silent = np.isnan(vectors).all(axis=1, keepdims=True)
+    return np.where(silent, FARTHEST, scaler.transform(vectors))
 
 
 def mel_distance(first: Array, second: Array) -> float:
@@ -114,4 +114,4 @@ def mel_distance(first: Array, second: Array) -> float:
     a: Array = np.pad(first, ((0, size - len(first)), (0, 0)), constant_values=FLOOR_DB)
     b: Array = np.pad(second, ((0, size - len(second)), (0, 0)), constant_values=FLOOR_DB)
     heard = np.maximum(a, b) > FLOOR_DB + 1  # both silent is no success
-    return float(np.abs(a - b)[heard].mean()) if heard.any() else 0.0
+    return float(np.mean(np.abs(a - b), where=heard)) if heard.any() else 0.0

@@ -157,7 +157,8 @@ def test_reconstruction_is_the_mean_distance_where_cells_mean_something() -> Non
     pair = terms.pair(batch, moment())
     mask = line().mask(batch["f0"]).expand_as(pair.real).clone()
     mask[..., 0] = 0.0
-    expected = (pair.real - pair.fake).abs()[mask > 0.5].mean()
+    sheet = terms.generate.sheet
+    expected = (sheet.heard(pair.real, pair.pitch) - sheet.heard(pair.fake, pair.pitch)).abs()[mask > 0.5].mean()
     assert made.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
@@ -251,7 +252,7 @@ def test_who_moves() -> None:
         ("discriminator", ("discriminator",)),
         ("generator", ("generator", "encoder")),
     ]
-    assert set(game.averaged) == {"generator", "encoder"}
+    assert set(game.averaged) == {"generator", "encoder", "discriminator"}
     assert game.watch is not None
     assert game.watch(moment(step=7, share=0.0)) == {"gamma": 10.0}
     own = OptimizersConfig(generator=default_optimizer(StyleConfig()))

@@ -10,7 +10,7 @@ from audiogan.layers import Scaled, batch_deviation, double, halve, pixel_norm
 from audiogan.pipelines.waveform.encoder import TimbreEncoder
 from audiogan.pipelines.waveform.network_config import ResidualConfig, StyleConfig
 from audiogan.pipelines.waveform.networks import build_networks
-from audiogan.pipelines.waveform.plan import Plan, hertz, midi_pitch, set_normalizer
+from audiogan.pipelines.waveform.plan import Plan, Sheet, hertz, midi_pitch, set_normalizer
 from audiogan.pipelines.waveform.residual import Discriminator, Generator, pitch_features, stage_lengths
 from audiogan.pipelines.waveform.style import Modulated, StyleGenerator
 from audiogan.representation.base import Normalizer
@@ -322,3 +322,15 @@ def test_style_can_be_reached_by_w() -> None:
         generator.sheet.leave(generator.of_style(w, pitch), pitch), generator(drawn(3, 6), None, pitch, velocity)
     )
     assert generator.of_style(w, pitch).shape == (3, *PICTURE)
+
+
+def test_a_deviation_counts_as_much_as_its_partial() -> None:
+    sheet = Sheet(line())
+    pitch = torch.full((1,), 60.0)
+    normal = torch.zeros(1, *line().shape)
+    normal[0, 0, 0], normal[0, 0, 1], normal[0, 0, 2] = 1.0, 0.0, -1.0  # loud, half as loud, silent
+    normal[0, 1] = 0.8
+    heard = sheet.heard(normal, pitch)
+    torch.testing.assert_close(heard[0, 1, :3, 5], torch.tensor([0.8, 0.4, 0.0]))
+    torch.testing.assert_close(heard[0, 1, :3, 0], torch.full((3,), 0.8))  # the head holds phases
+    torch.testing.assert_close(heard[0, 0, :3], normal[0, 0, :3])
