@@ -313,7 +313,9 @@ def _is_lacking(model: Model, make: Make, given: Mapping[str, Any]) -> bool:
     bars = given.get("bars")
     # The note lies after the bars that are written anew, which would leave a piece without notes.
     onset = (bars[1] if isinstance(bars, tuple) else 0) * 480 * 4 * metre.numerator // metre.denominator
-    plain = Score(480, (Track(Notes.from_list([Note(onset, onset + 480, 60, 64)])),), metres=(metre,))
+    # A gunshot belongs to no track of music, so that no track that is asked for is taken.
+    shot = Track(Notes.from_list([Note(onset, onset + 480, 60, 64)]), program=127)
+    plain = Score(480, (shot,), metres=(metre,))
     try:
         make(model, plain, count=1, seed=0, **given)
     except UnsupportedError:

@@ -223,7 +223,7 @@ def _train(
         return Trained(run, None, ended.step, ended.exit_code)
     # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
     shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
-    # A game without averages is used as it ended, save for the discriminator, which knows most about the songs.
+    # A game without averages is used as it ended; its discriminator stays with the run.
     live = {name: module for name, module in trainer.modules.items() if name != "discriminator"}
     averages = trainer.averages.copies or live
     pipeline.finish(averages, config, dataset, seed=recipe.seed)

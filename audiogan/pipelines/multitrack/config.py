@@ -74,7 +74,7 @@ class CellsConfig(BaseModel):
     width: int = Field(default=512, ge=8, description="Features of a bar in generator and discriminator.")
     depth: int = Field(default=3, ge=1, description="Residual blocks of generator and discriminator, each.")
     harmony_width: int = Field(
-        default=96, ge=0, description="Features of a beat in the critic that hears harmony; 0 for no such critic."
+        default=96, ge=0, description="Features of a beat in the discriminator that hears harmony; 0 for none."
     )
     z_clip_dim: int = Field(default=64, ge=1, description="Values of z shared by all bars.")
     z_bar_dim: int = Field(default=16, ge=0, description="Values of z of each bar's own.")
@@ -115,6 +115,8 @@ class Config(BaseModel):
             raise ValueError(f"rows {self.lowest_pitch} and up hold none of the drums of {self.drum_map}")
         if isinstance(self.network, ClassicConfig):
             self._check_classic(self.network)
+            if self.home_key:
+                raise ValueError("home_key with a classic network; expected variant cells, which knows the way back")
         return self
 
     def _check_classic(self, network: ClassicConfig) -> None:

@@ -264,7 +264,7 @@ def _fill_window(
 
 
 def _up_to_known(notes: RollNotes, sketch: Sketch, n_timesteps: int) -> RollNotes:
-    """Cut new notes where a known cell of their track begins, and at the end of the piece."""
+    """Keep new notes out of known cells: cut where one begins, and not played before the bar line after one."""
     hidden = sketch.hidden
     # For each cell the bar in which the run of hidden cells that holds it ends.
     ends = np.empty(hidden.shape, dtype=np.int64)
@@ -272,5 +272,8 @@ def _up_to_known(notes: RollNotes, sketch: Sketch, n_timesteps: int) -> RollNote
     for bar in reversed(range(hidden.shape[1] - 1)):
         ends[:, bar] = np.where(hidden[:, bar + 1], ends[:, bar + 1], bar + 1)
     last = ends[notes.role, notes.start // n_timesteps] * n_timesteps
-    role, start, end, *rest = notes.columns
-    return RollNotes.from_columns((role, start, np.minimum(end, last), *rest))
+    role, start, end, row, velocity, timing = notes.columns
+    bar = start // n_timesteps
+    after_known = (start % n_timesteps == 0) & ((bar == 0) | ~hidden[role, np.maximum(bar - 1, 0)])
+    timing = np.where(after_known, np.maximum(timing, 0), timing)
+    return RollNotes.from_columns((role, start, np.minimum(end, last), row, velocity, timing))

@@ -51,8 +51,8 @@ class GameConfig(BaseModel):
     objective: Objective = Field(default="rpgan", description="Loss of generator and discriminator.")
     gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2.")
     penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
-    harmony: float = Field(default=1.0, ge=0, description="Weight in G's loss of the critic that hears harmony.")
-    harmony_gamma: Schedule = Field(default=Schedule(start=0.001), description="Weight of R1 and R2 of that critic.")
+    harmony: float = Field(default=1.0, ge=0, description="Weight in G's loss of the discriminator of harmony.")
+    harmony_gamma: Schedule = Field(default=Schedule(start=0.001), description="Weight of its R1 and R2.")
     masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
     sight: SightConfig = Field(default=SightConfig(), description="How much of a clip D is shown.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
@@ -87,7 +87,7 @@ class _Terms:
         assert isinstance(generator, Generator)
         self.encoder, self.decoder, self.generate = encoder, decoder, generator
         self.judge = modules["discriminator"]
-        self.critic = modules.get("harmony")
+        self.listener = modules.get("harmony")
         self.lowest_pitch = config.lowest_pitch
         self.game = game
 
@@ -199,17 +199,17 @@ class _Terms:
 
     @property
     def hears(self) -> bool:
-        """Whether harmony is judged by a critic of its own."""
-        return self.critic is not None and self.game.harmony > 0
+        """Whether harmony is judged by a discriminator of its own."""
+        return self.listener is not None and self.game.harmony > 0
 
     def chroma(self, codes: Tensor) -> Tensor:
         """Chroma of what codes stand for, as `harmony.chroma_of`."""
         return chroma_of(self.decoder, codes, self.lowest_pitch)
 
     def heard(self, mask: Tensor, moment: Moment) -> Callable[[Tensor], Tensor]:
-        """Return the critic as a function of chroma, with some tracks of a pair unheard and all of it transposed."""
-        assert self.critic is not None
-        critic = self.critic
+        """Return it as a function of chroma, with some tracks of a pair unheard and all of it transposed."""
+        assert self.listener is not None
+        listener = self.listener
         pitched = mask[:, self.decoder.layout.kinds["pitched"][0]]
         n_clips, n_tracks, n_bars = pitched.shape
         drawn = draw_sight(n_clips * moment.world, n_tracks, n_bars, self.game.sight, moment.generator("hearing"))
@@ -220,12 +220,12 @@ class _Terms:
 
         def judge(chroma: Tensor) -> Tensor:
             visible = shown.repeat_interleave(chroma.shape[2] // n_bars, dim=2).unsqueeze(-1)
-            return critic(turned(chroma, by) * visible, marked)
+            return listener(turned(chroma, by) * visible, marked)
 
         return judge
 
     def harmony(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        """The loss of the critic that hears harmony, and its gradient penalties."""
+        """The loss of the discriminator of harmony, and its gradient penalties."""
         with torch.no_grad():
             real, fake, mask = self.pair(batch, moment)
             chroma = self.chroma(real), self.chroma(fake)

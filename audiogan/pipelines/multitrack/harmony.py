@@ -47,7 +47,7 @@ def chroma_of(decoder: "Decoder", codes: Tensor, lowest_pitch: int) -> Tensor:
     return folded.log1p().flatten(2, 3)
 
 
-class HarmonyCritic(nn.Module):
+class HarmonyDiscriminator(nn.Module):
     """Chroma and what is seen of it → one logit per beat."""
 
     def __init__(self, config: Config, network: CellsConfig) -> None:
@@ -63,7 +63,7 @@ class HarmonyCritic(nn.Module):
         """Judge chroma `(batch, track, beat, 12)`.
 
         Args:
-            chroma: As `chroma_of` gives it, 0 where the critic is not to look.
+            chroma: As `chroma_of` gives it, 0 where it is not to look.
             mask: `(batch, track, bar)`: 1 known, 0 filled in, -1 out of sight.
 
         Returns:

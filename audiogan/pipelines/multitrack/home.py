@@ -16,7 +16,7 @@ from audiogan.pipelines.multitrack.config import Config
 from audiogan.pipelines.multitrack.dataset import Clips
 from audiogan.pipelines.multitrack.networks import Generator
 from audiogan.representation.rollnotes import RollNotes
-from audiogan.representation.tonality import MOVES, home_move, key_of, transposed, weights_of
+from audiogan.representation.tonality import MOVES, home_move, key_of, move_home, transposed, weights_of
 
 REACH = 8
 """Bars before and after a hidden one whose notes tell its key."""
@@ -95,6 +95,9 @@ def learn_keys(generator: nn.Module, config: Config, clips: Clips, *, n_clips: i
     """Set the generator's `key_weights` to the shares of the moves home among training clips."""
     assert isinstance(generator, Generator)
     chosen = np.linspace(0, len(clips) - 1, min(n_clips, len(clips))).astype(int)
-    moves = [move_of(clips.notes_of(number), config) - MOVES.start for number in chosen.tolist()]
-    shares = np.bincount(moves, minlength=len(MOVES)) / len(moves)
-    generator.key_weights.copy_(torch.from_numpy(shares))
+    is_drum = drums_of(config)
+    keys = [key_of(weights_of(clips.notes_of(number), is_drum, config.lowest_pitch)) for number in chosen.tolist()]
+    moves = [move_home(key) - MOVES.start for key in keys if key is not None]
+    if moves:  # drums alone have no key
+        shares = np.bincount(moves, minlength=len(MOVES)) / len(moves)
+        generator.key_weights.copy_(torch.from_numpy(shares))

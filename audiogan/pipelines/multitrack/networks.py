@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from audiogan.pipelines.multitrack.classic import build_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
-from audiogan.pipelines.multitrack.harmony import HarmonyCritic, pitched_tracks
+from audiogan.pipelines.multitrack.harmony import HarmonyDiscriminator, pitched_tracks
 from audiogan.representation.tonality import MOVES
 
 LEAK = 0.2
@@ -374,7 +374,7 @@ def build(config: Config) -> dict[str, nn.Module]:
         "discriminator": Discriminator(network, n_tracks, config.n_bars),
     }
     if network.harmony_width and len(pitched_tracks(config)) > 1:
-        modules["harmony"] = HarmonyCritic(config, network)
+        modules["harmony"] = HarmonyDiscriminator(config, network)
     return modules
 
 

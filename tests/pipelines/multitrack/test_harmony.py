@@ -1,12 +1,12 @@
-"""The critic that hears harmony: chroma of what codes stand for, in every key alike, deaf to what it is not shown."""
+"""The discriminator of harmony: chroma of what codes stand for, in every key alike, deaf to what it is not shown."""
 
 import numpy as np
 import torch
 
 from audiogan.adversarial.game import Moment
-from audiogan.pipelines.multitrack.filling import encode_clips, rolls_of
-from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, phases
-from audiogan.pipelines.multitrack.harmony import HarmonyCritic, chroma_of, pitched_tracks, turned
+from audiogan.pipelines.multitrack.filling import rolls_of
+from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, _Terms, phases
+from audiogan.pipelines.multitrack.harmony import HarmonyDiscriminator, chroma_of, pitched_tracks, turned
 from audiogan.pipelines.multitrack.networks import Decoder, build
 from audiogan.representation.rollnotes import RollNotes
 from tests.pipelines.multitrack.small import CONFIG, model_of
@@ -52,12 +52,12 @@ def test_turning_moves_pitch_classes_up_and_twelve_semitones_change_nothing() ->
     torch.testing.assert_close(moved[1], chroma[1])
 
 
-def test_the_critic_tells_every_beat_and_hears_its_neighbours() -> None:
-    critic = build(CONFIG)["harmony"]
-    assert isinstance(critic, HarmonyCritic)
+def test_it_tells_every_beat_and_hears_its_neighbours() -> None:
+    judge = build(CONFIG)["harmony"]
+    assert isinstance(judge, HarmonyDiscriminator)
     n_tracks = len(pitched_tracks(CONFIG))
     chroma = torch.rand(1, n_tracks, N_BEATS, 12, requires_grad=True)
-    logits = critic(chroma, torch.zeros(1, n_tracks, CONFIG.n_bars))
+    logits = judge(chroma, torch.zeros(1, n_tracks, CONFIG.n_bars))
     assert logits.shape == (1, N_BEATS)
     (gradient,) = torch.autograd.grad(logits[0, 0], chroma)
     heard = gradient.abs().sum(dim=(0, 1, 3)) > 0
@@ -84,24 +84,24 @@ def test_harmony_reaches_the_generator() -> None:
     assert any(gradient is not None and gradient.abs().sum() > 0 for gradient in gradients)
 
 
-def test_the_critic_learns_to_hear_a_clash_in_any_key() -> None:
+def test_it_learns_to_hear_a_clash_in_any_key() -> None:
     torch.manual_seed(0)
-    critic = build(CONFIG)["harmony"]
+    judge = build(CONFIG)["harmony"]
     n_tracks = len(pitched_tracks(CONFIG))
     mask = torch.zeros(16, n_tracks, CONFIG.n_bars)
     triad = torch.zeros(16, n_tracks, N_BEATS, 12)
     triad[..., [0, 4, 7]] = 0.5
     clash = triad.clone()
     clash[:, 1] = turned(clash, torch.ones(16, dtype=torch.long))[:, 1]
-    optimizer = torch.optim.Adam(critic.parameters(), 0.003)
+    optimizer = torch.optim.Adam(judge.parameters(), 0.003)
     for step in range(150):
         by = torch.randint(12, (16,), generator=torch.Generator().manual_seed(step))
-        gap = critic(turned(triad, by), mask) - critic(turned(clash, by), mask)
+        gap = judge(turned(triad, by), mask) - judge(turned(clash, by), mask)
         optimizer.zero_grad()
         torch.nn.functional.softplus(-gap).mean().backward()
         optimizer.step()
     by = torch.arange(16) % 12
-    gap = critic(turned(triad, by), mask) - critic(turned(clash, by), mask)
+    gap = judge(turned(triad, by), mask) - judge(turned(clash, by), mask)
     assert (gap > 0).float().mean() > 0.95
 
 
@@ -113,13 +113,17 @@ def test_without_weight_or_without_a_second_pitched_track_nobody_listens() -> No
     assert "harmony" not in build(two)
 
 
-def test_tracks_out_of_the_critics_sight_do_not_matter() -> None:
-    modules = dict(MODEL.modules)
-    game = GameConfig.model_validate({"autoencoder_share": 0.0, "sight": {"whole": 0.0, "track": 1e-9, "bar": 1.0}})
-    found = phases(modules, CONFIG, game, OptimizersConfig())
-    by_name = {phase.name: phase for phase in found.phases}
-    moment = Moment(step=0, share=0.0, n_seen=0, phase="harmony")
-    codes = encode_clips(modules, batch()["roll"])
-    assert codes.shape[1] == len(CONFIG.roles)
-    terms = by_name["harmony"].terms(batch(), moment)
-    assert all(torch.isfinite(value).all() for value in terms.values())
+def test_tracks_out_of_sight_do_not_matter() -> None:
+    """With one track in sight, what the others play changes no logit; with all in sight it does."""
+
+    def logits(sight: dict[str, float], changed: int) -> torch.Tensor:
+        game = GameConfig.model_validate({"autoencoder_share": 0.0, "sight": sight})
+        terms = _Terms(MODEL.modules, CONFIG, game)
+        mask = torch.zeros(1, len(CONFIG.roles), CONFIG.n_bars)
+        chroma = torch.rand(1, 4, N_BEATS, 12, generator=torch.Generator().manual_seed(0))
+        chroma[0, changed] += 1.0
+        return terms.heard(mask, Moment(step=0, share=0.0, n_seen=0, phase="harmony"))(chroma).detach()
+
+    narrow, wide = {"whole": 0.0, "track": 1e-9, "bar": 1.0}, {"whole": 1.0, "track": 1.0, "bar": 1.0}
+    assert len({tuple(logits(narrow, track)[0].tolist()) for track in range(4)}) == 2  # the one in sight, or none
+    assert len({tuple(logits(wide, track)[0].tolist()) for track in range(4)}) == 4

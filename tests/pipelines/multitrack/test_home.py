@@ -10,8 +10,9 @@ import torch
 from audiogan.corpus import midi
 from audiogan.corpus.score import Note, Notes, Score, Track
 from audiogan.errors import UnsupportedError
-from audiogan.pipelines.multitrack import synthesis
-from audiogan.pipelines.multitrack.config import CorpusConfig
+from audiogan.pipelines.multitrack import drawing, synthesis
+from audiogan.pipelines.multitrack.classic_config import ClassicConfig
+from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.dataset import open_dataset, prepare
 from audiogan.pipelines.multitrack.editing import on_grid
 from audiogan.pipelines.multitrack.filling import Sketch, fill
@@ -93,12 +94,15 @@ def test_the_key_is_that_of_the_bars_around_the_gap() -> None:
     assert by == -2
 
 
-def test_a_move_is_left_out_where_it_would_lose_notes() -> None:
+@pytest.mark.parametrize(("lowest", "exact"), [(0, 0), (1, -1)])
+def test_a_move_is_left_out_where_it_would_lose_notes(lowest: int, exact: int) -> None:
+    rows = [lowest, 13, 17, 20, 13, 17, 20, 13]  # D flat major, whose way home is a semitone down
+    n = len(rows)
     notes = RollNotes.from_columns(
-        tuple(np.array(column) for column in ([1] * 3, [0, 1, 2], [1, 2, 3], [1, 5, 8], [9] * 3, [0] * 3))
+        (np.ones(n), np.arange(n), np.arange(n) + 1, np.array(rows), np.full(n, 9), np.zeros(n))
     )
-    assert move_of(notes, HOME) < 0
-    assert exact_move(notes, HOME) == 0 or notes.row.min() + exact_move(notes, HOME) >= 0
+    assert move_of(notes, HOME) == -1
+    assert exact_move(notes, HOME) == exact
     assert move_of(notes, CONFIG) == 0
 
 
@@ -150,3 +154,28 @@ def test_the_move_of_a_key_is_what_the_notes_are_moved_by() -> None:
 def test_a_model_without_a_home_key_refuses_a_key() -> None:
     with pytest.raises(UnsupportedError, match="home_key"):
         synthesis.generate(model_of(CONFIG), count=1, seed=0, key="C")
+
+
+def test_a_clip_in_another_key_is_drawn_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def in_key(by: int) -> RollNotes:
+        rows = [pitch + by - HOME.lowest_pitch for pitch in TUNE]
+        columns = (np.ones(10), np.arange(10), np.arange(10) + 1, np.array(rows), np.full(10, 90), np.zeros(10))
+        return RollNotes.from_columns(columns)
+
+    attempts: list[list[tuple[object, ...]]] = []
+
+    def filled(*_: object, seeds: list[tuple[object, ...]], **__: object) -> list[RollNotes]:
+        attempts.append(seeds)
+        return [in_key(2 if attempt == 2 or number == 1 else 5) for number, attempt in seeds]
+
+    monkeypatch.setattr(drawing, "fill", filled)
+    sketch = Sketch(RollNotes.none(), np.ones((len(HOME.roles), HOME.n_bars), dtype=bool))
+    (first, second) = drawing.draw_clips(MODEL, [sketch] * 2, seed=0, temperature=1.0, n_tracks=1, key=(2, False))
+    assert attempts[:3] == [[(0, 0), (1, 0)], [(0, 1)], [(0, 2)]]
+    assert first.row.tolist() == second.row.tolist() == in_key(2).row.tolist()
+    assert len(attempts) == 1 + drawing.MAX_REDRAWS  # the second equals the first, and stays so
+
+
+def test_a_classic_network_has_no_home() -> None:
+    with pytest.raises(ValueError, match="home_key"):
+        Config(beat_resolution=12, n_pitches=84, network=ClassicConfig(), home_key=True)

@@ -13,8 +13,9 @@ from audiogan.pipelines.multitrack import synthesis
 from audiogan.pipelines.multitrack.classic_config import ClassicConfig
 from audiogan.pipelines.multitrack.config import Config
 from audiogan.pipelines.multitrack.editing import bar_ticks, count_bars, on_grid, with_new, without
-from audiogan.pipelines.multitrack.filling import Sketch, fill, window_starts
+from audiogan.pipelines.multitrack.filling import Sketch, _up_to_known, fill, window_starts
 from audiogan.representation.pianoroll import assign_roles, draw
+from audiogan.representation.rollnotes import RollNotes
 from tests.pipelines.multitrack.small import CONFIG, model_of, song
 
 MODEL = model_of()
@@ -286,3 +287,14 @@ def test_files_leave_out_silent_tracks(tmp_path) -> None:
     from audiogan.corpus.midi import read
 
     assert "drums" not in [track.name for track in read(tmp_path / "clip.mid").tracks]
+
+
+def test_new_notes_do_not_come_before_the_bars_that_are_filled() -> None:
+    hidden = np.zeros((len(CONFIG.roles), 4), dtype=bool)
+    hidden[1, 1:3] = True
+    early = RollNotes.from_columns(
+        tuple(np.array(column) for column in ([1, 1, 1], [16, 17, 32], [17, 18, 60], [9] * 3, [90] * 3, [-0.4] * 3))
+    )
+    kept = _up_to_known(early, Sketch(RollNotes.none(), hidden), 16)
+    assert kept.timing.tolist() == pytest.approx([0.0, -0.4, -0.4])  # only the first follows a known bar
+    assert kept.end.tolist() == [17, 18, 48]
