@@ -120,9 +120,9 @@ def cut_notes(waveform: Waveform, sample_rate: int, *, min_seconds: float) -> li
     Raises:
         UnsupportedError: swift-f0 is not installed.
     """
+    track = _track(waveform, sample_rate)  # first, since it names the extra that is missing
     from swift_f0 import segment_notes
 
-    track = _track(waveform, sample_rate)
     onsets = find_onsets(waveform, sample_rate)
     spans = []
     for start, end in _pieces([(note.start, note.end) for note in segment_notes(track)], onsets, min_seconds):

@@ -96,8 +96,10 @@ def list_sounds(folder: Path, *, table: str = "", middle_c: int = 4) -> list[Sou
 
 
 def _walk(folder: Path, root: str, seen: set[tuple[int, int]] | None = None) -> Iterator[Path]:
-    seen = set() if seen is None else seen
     try:
+        if seen is None:
+            status = os.stat(folder)
+            seen = {(status.st_dev, status.st_ino)}
         entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
     except OSError as error:
         refuse("unreadable", f"{escape(folder)}: {error.strerror}; expected a folder that can be listed")

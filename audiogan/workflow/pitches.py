@@ -89,6 +89,6 @@ def read_velocity(velocity: float | None) -> float | None:
     """
     if velocity is None:
         return None
-    if not 0 <= velocity <= 127:
-        raise UsageError(f"velocity {velocity:g}; expected 0 to 1, or a MIDI velocity up to 127")
+    if not 0 < velocity <= 127:
+        raise UsageError(f"velocity {velocity:g}; expected above 0 up to 1, or a MIDI velocity up to 127")
     return velocity if velocity <= 1 else velocity / 127

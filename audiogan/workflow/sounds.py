@@ -21,9 +21,10 @@ from audiogan.workflow.timbres import RANDOM, Timbres, check_references, read_re
 
 References = str | Path | Sequence[str | Path]
 
-# The pipeline has the same or narrower; they are checked here first, before a model is loaded and a folder made.
-COUNTS, TEMPERATURES, STEPS = (1, 100_000), (0, 2), (2, 1000)
-DURATIONS, RATES, GLIDES = (0.01, 60), (8000, 192_000), (0.01, 3600)
+# Checked before a model is loaded and a folder made; a pipeline may take longer notes and fewer rates.
+COUNTS, TEMPERATURES, STEPS = (1, 2000), (0, 2), (2, 1000)  # notes stay in memory until the page is written
+NOTES_AT_ONCE = 64
+DURATIONS, RATES, GLIDES = (0.01, 60), (16_000, 48_000), (0.01, 3600)
 FORMATS = ("sfz",)
 
 
@@ -50,7 +51,7 @@ def generate_notes(
     """Make new notes, one WAV file each.
 
     Args:
-        count: How many, 1–100,000; None for one per pitch that is named, or 4.
+        count: How many, 1–2,000, for more take another seed; None for one per pitch that is named, or 4.
         pitch: MIDI or name, several, or a range, as `pitches.read_pitches` takes them; None for the model's choice.
         velocity: 0 to 1, or a MIDI velocity up to 127; None for the model's choice.
         duration: Seconds until the note is let go; None for the model's own length.
@@ -92,7 +93,9 @@ def generate_notes(
     with open_folder(out or "audiogan-notes", "generate notes", chosen, seed, facts, overwrite) as folder:
         show = {"listen": listen, "preview": preview, "progress": progress, "save_timbre": save_timbre}
         writer = Writer(folder, chosen, seed, n_items=n_notes, **show)
-        writer.add_all(chosen.generate(seed=seed, **given, **made_with), "note")
+        for first in range(0, n_notes, NOTES_AT_ONCE):
+            group = {"first": first, "count": min(NOTES_AT_ONCE, n_notes - first)}
+            writer.add_all(chosen.generate(seed=seed, **(given | made_with | group)), "note")
         writer.finish("New notes")
     return folder.result()
 

@@ -118,10 +118,19 @@ def test_a_note_is_levelled_and_its_lead_cut(tmp_path: Path) -> None:
     assert untuned[0].note.pitch == 57.0
 
 
-def test_without_the_tracker_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_link_to_the_folder_itself_lists_nothing_twice(tmp_path: Path) -> None:
+    put(tmp_path / "C4.wav", tone(220))
+    (tmp_path / "A").symlink_to(".")
+    assert [Path(sound.path).relative_to(tmp_path).as_posix() for sound in list_sounds(tmp_path)] == ["C4.wav"]
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0])  # estimated as one note, and cut into several
+def test_without_the_tracker_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
     monkeypatch.setitem(sys.modules, "swift_f0", None)
     pitchtrack._detector.cache_clear()
-    path = put(tmp_path / "x.wav", tone(220))
+    path = put(tmp_path / "x.wav", tone(220, seconds))
     with pytest.raises(UnsupportedError, match=r"pip install audiogan\[pitch\]$"):
         read_sound(SoundFile(str(path), str(tmp_path), "saw"), EARS, "mine")
     named = read_sound(SoundFile(str(path), str(tmp_path), "saw", 57.0), EARS, "mine")

@@ -40,6 +40,19 @@ def test_without_pitch_and_count_there_are_four(tmp_path: Path, calls: Calls) ->
     assert "pitches" not in calls[0][1], "the model chooses"
 
 
+def test_many_notes_are_made_and_written_group_by_group(
+    tmp_path: Path, calls: Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sounds, "NOTES_AT_ONCE", 2)
+    told: list[tuple[int, int, int]] = []
+    sounds.generate_notes(count=5, out=tmp_path, progress=lambda done, total: told.append((done, total, len(calls))))
+    assert [(given["first"], given["count"]) for _, given in calls] == [(0, 2), (2, 2), (4, 1)]
+    assert told == [(1, 5, 1), (2, 5, 1), (3, 5, 2), (4, 5, 2), (5, 5, 3)], "the first are there before the last begin"
+    assert names(tmp_path)[4] == "05_note_C4.wav"
+    with pytest.raises(UsageError, match="count: 2001; expected 1 to 2000"):
+        sounds.generate_notes(count=2001, out=tmp_path / "more")
+
+
 def test_a_timbre_holds_for_all_notes(tmp_path: Path, calls: Calls, tone: Path) -> None:
     sounds.generate_notes(timbre=tone, refine=True, out=tmp_path / "out")
     assert calls[0][1]["timbre"] == "of tone_A4.wav closely"

@@ -108,16 +108,19 @@ def prepare(
     facts = [read_facts(shards, unit) for unit in units]
     refused += [NoteRefusal(**values) for found in facts for values in found["refused"]]
     rows, places, n_duplicates = _unique(facts)
-    _check_refusals(len(rows) + n_duplicates, refused, corpus.max_refused)
+    outside = [name for found in facts for name in found["outside"]]
+    _check_refusals(len(rows) + n_duplicates, refused, corpus.max_refused, len(outside), config)
     instruments = _deal(rows, corpus)
+    if not any(row["split"] == "train" for row in rows):
+        raise CorpusError(f"{len(rows)} notes, none of them to train on; expected more instruments", "no_notes")
     _fill_velocities(rows)
     _write_planes(cache / "planes.npy", shards, units, places)
     _write_columns(cache, rows, instruments)
     sources = _sources(corpus, rows)
     _write_index(cache / "index.jsonl", rows, refused, sources)
+    summary = _summary(rows, refused, instruments, sources, (n_duplicates, len(outside), n_resumed))
     shutil.rmtree(shards, ignore_errors=True)
-    outside = [name for found in facts for name in found["outside"]]
-    return _summary(rows, refused, instruments, sources, (n_duplicates, len(outside), n_resumed))
+    return summary
 
 
 def _unique(facts: list[dict[str, Any]]) -> tuple[list[Row], list[list[int]], int]:
@@ -139,11 +142,14 @@ def _unique(facts: list[dict[str, Any]]) -> tuple[list[Row], list[list[int]], in
     return rows, places, n_found - len(rows)
 
 
-def _check_refusals(n_taken: int, refused: list[NoteRefusal], most: float) -> None:
+def _check_refusals(n_taken: int, refused: list[NoteRefusal], most: float, n_outside: int, config: Config) -> None:
     n_found = n_taken + len(refused)
     first = f"; the first: {refused[0].message}" if refused else ""
     if not n_taken:
         reason = refused[0].reason if refused else "no_notes"
+        if n_outside:
+            low, high = config.lowest_pitch, config.highest_pitch
+            first = f"; {n_outside} more are outside the pitches {low} (lowest_pitch) to {high} (highest_pitch){first}"
         raise CorpusError(f"no note could be read of {n_found} sounds{first}", reason)
     if len(refused) > most * n_found:
         raise CorpusError(
@@ -252,8 +258,6 @@ def _summary(
     n_duplicates, n_outside, n_resumed = counts
     by_split = Counter(row["split"] for row in rows)
     n_clips = {split: by_split[split] for split in SPLITS}
-    if not n_clips["train"]:
-        raise CorpusError(f"{len(rows)} notes, none of them to train on; expected more instruments", "no_notes")
     messages: dict[str, list[str]] = {}
     for refusal in refused:
         messages.setdefault(refusal.reason, []).append(refusal.message)
@@ -336,7 +340,8 @@ class Notes(Dataset[dict[str, Tensor]]):
             `planes`, `partner_planes`: `(batch, plane, row, frame)` float32 in [-1, 1]; `f0`: `(batch,)` Hz; `pitch`,
             `partner_pitch`: `(batch,)` MIDI pitch, between keys where the tuning was measured; `velocity`: `(batch,)`
             in [0, 1]; `instrument`: `(batch,)` int64, a place in `instruments`, whose first
-            `n_training_instruments` are those to train on.
+            `n_training_instruments` are those to train on; `has_partner`: `(batch,)` float32, 0 where a note is its
+            own partner since its instrument has no other.
         """
         own = np.asarray(indices, dtype=np.int64)
         partner = np.array(
@@ -351,6 +356,7 @@ class Notes(Dataset[dict[str, Tensor]]):
             "instrument": torch.from_numpy(self.instrument[own]),
             "partner_planes": self._planes_of(partner),
             "partner_pitch": torch.from_numpy(self.pitch[partner].astype(np.float32)),
+            "has_partner": torch.from_numpy((partner != own).astype(np.float32)),
         }
 
     def _planes_of(self, indices: NDArray[np.int64]) -> Tensor:

@@ -19,7 +19,16 @@ from audiogan.errors import OutputError
 from audiogan.evaluation.distances import Scaler, fit_scaler
 from audiogan.evaluation.intervals import clopper_pearson
 from audiogan.pipeline import Model, Progress
-from audiogan.pipelines.waveform.comparison import Row, compare_sets, copying_rows, markdown, mean_of, row, summary
+from audiogan.pipelines.waveform.comparison import (
+    Row,
+    compare_sets,
+    copying_rows,
+    markdown,
+    mean_of,
+    only_of_likely,
+    row,
+    summary,
+)
 from audiogan.pipelines.waveform.held_out import LEAST_NOTES, HeldOut, find
 from audiogan.pipelines.waveform.listening import (
     Judged,
@@ -29,6 +38,7 @@ from audiogan.pipelines.waveform.listening import (
 )
 from audiogan.pipelines.waveform.measuring import Measures, measure_made
 from audiogan.pipelines.waveform.networks import build
+from audiogan.pipelines.waveform.plan import Sheet
 from audiogan.pipelines.waveform.rebuilding import reconstruction_rows, way_rows
 from audiogan.pipelines.waveform.timbre import random_timbre
 from audiogan.pipelines.waveform.voice import Played
@@ -147,7 +157,7 @@ def _set_rows(asked: Judged) -> list[Row]:
     rows.append(
         row("broken_notes", what, faults, ceiling=ceiling, larger_is_better=False, enough=0.0, n=len(made.is_faulty))
     )
-    return rows
+    return only_of_likely(rows)
 
 
 def generated(asked: Judged, model: Model, n_notes: int) -> Measures:
@@ -168,9 +178,13 @@ def generated(asked: Judged, model: Model, n_notes: int) -> Measures:
 
 
 def untrained(model: Model, seed: int) -> Model:
-    """Return the same networks with the weights they began with."""
+    """Return the same networks with the weights they began with, and planes scaled as the model's are."""
     with seeded(seed, "untrained"):
         modules = {name: module.to(model.device).eval() for name, module in build(model.config).items()}
+    for name, module in modules.items():
+        fitted, sheet = (getattr(one, "sheet", None) for one in (model.modules.get(name), module))
+        if isinstance(sheet, Sheet) and isinstance(fitted, Sheet):
+            sheet.load_state_dict(fitted.state_dict())
     return Model(modules, model.config, {}, model.folder, pipeline=model.pipeline, device=model.device)
 
 

@@ -147,15 +147,24 @@ class _Terms:
         self.style = isinstance(network, StyleConfig)
         self.objective: Objective = game.objective or ("nonsaturating" if self.style else "rpgan")
         self.interval = game.penalty_interval or (STYLE_INTERVAL if self.style else 1)
+        self.n_examples = 1  # of the last global batch, by which style weighs R1
 
     def gammas(self, moment: Moment, n_examples: int) -> tuple[float, float]:
         """Return the weights of R1 and R2 at a moment whose global batch has so many examples, 0 when not due."""
         if moment.step % self.interval:
             return 0.0, 0.0
+        first, second = self.schedules(n_examples)
+        return self.interval * first.at(moment.span_share), self.interval * second.at(moment.span_share)
+
+    def schedules(self, n_examples: int) -> tuple[Schedule, Schedule]:
+        """Return the gammas of R1 and R2 for a global batch of so many examples."""
         by_size = Schedule(start=STYLE_GAMMA * self.plan.n_values / n_examples)
         first = self.game.r1 or (by_size if self.style else default_gamma(self.plan))
-        second = self.game.r2 or (Schedule(start=0.0) if self.style else first)
-        return self.interval * first.at(moment.span_share), self.interval * second.at(moment.span_share)
+        return first, self.game.r2 or (Schedule(start=0.0) if self.style else first)
+
+    def watch(self, moment: Moment) -> dict[str, float]:
+        """Return the gamma of R1, whether or not a penalty is due."""
+        return {"gamma": self.schedules(self.n_examples)[0].at(moment.span_share)}
 
     def pair(self, batch: Batch, moment: Moment) -> Pair:
         """Return real notes and fakes that share their pitch and velocity."""
@@ -164,17 +173,23 @@ class _Terms:
         there = self.generate.sheet.enter(batch["partner_planes"], batch["partner_pitch"])
         both = self.encoder.embed(torch.cat([real, there]), torch.cat([pitch, batch["partner_pitch"]]))
         own, other = both.chunk(2)
-        h, kept, given = self.timbres(own, other, moment)
+        h, kept, given = self.timbres(own, other, moment, batch.get("has_partner"))
         z = moment.normal("z", len(real), self.generate.z_dim).to(real)
         fake = self.generate.draw(z, h, pitch, velocity, given)
         shown = other.detach()
         return Pair(real, fake, pitch, h, own, other, kept, lambda x: self.judge.judge(x, pitch, velocity, shown, kept))
 
-    def timbres(self, own: Tensor, other: Tensor, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
-        """Return h for G, where it is of the real note's instrument, and where it is not the null; `(batch, ...)`."""
+    def timbres(
+        self, own: Tensor, other: Tensor, moment: Moment, has_partner: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return h for G, where it is of the real note's instrument, and where it is not the null; `(batch, ...)`.
+
+        A note without another of its instrument (`has_partner` 0) never keeps its h: D would be told that very note's.
+        """
         config = self.game.timbre
         draws = moment.uniform("timbre", len(own), 4).to(own)
         kept = (draws[:, 0] >= config.dropout).to(own)
+        kept = kept if has_partner is None else kept * has_partner.to(kept)
         h = torch.where(draws[:, 1:2] < 0.5, own, other)
         every = config.interpolation_interval
         if every and moment.step % every == 0:
@@ -195,7 +210,8 @@ class _Terms:
             judged.append(pair.judge(planes))
             return judged[0].logits
 
-        gammas = self.gammas(moment, len(pair.real) * moment.world)
+        self.n_examples = len(pair.real) * moment.world
+        gammas = self.gammas(moment, self.n_examples)
         real_logits, fake_logits, terms = r1_r2(
             judge_real, lambda planes: pair.judge(planes).logits, pair.real, pair.fake, *gammas
         )
@@ -278,5 +294,5 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
             Phase("generator", ("generator", "encoder"), terms.generator, optimizers.generator or usual),
         ),
         averaged={"generator": 0.0, "encoder": 0.0, "discriminator": 0.0},
-        watch=lambda moment: {"gamma": terms.gammas(moment, 1)[0] if not terms.style else 0.0},
+        watch=terms.watch,
     )

@@ -156,7 +156,7 @@ def _changes(semitones: Array, first: int, stop: int, onsets: set[int]) -> list[
 
 
 def check_octaves(curve: Curve, notes: list[Heard], waveform: Waveform, sample_rate: int) -> tuple[Curve, list[Heard]]:
-    """Return curve and notes in the octaves that a comb finds, where a note is long enough to tell.
+    """Return curve and notes at the half, third, quarter or double that a comb finds, where a note is long enough.
 
     Args:
         curve: Of the melody.
@@ -167,12 +167,12 @@ def check_octaves(curve: Curve, notes: list[Heard], waveform: Waveform, sample_r
     hz, checked = curve.hz.copy(), []
     for note in notes:
         first, stop = (round(frame * HOP_SECONDS * sample_rate) for frame in (note.first, note.stop))
-        octaves = 0
+        ratio = 1.0
         if stop - first > _OCTAVE_SECONDS * sample_rate and stop <= len(waveform):
             estimate = hz_of(note.pitch)
-            octaves = round(math.log2(check_octave(waveform[first:stop], sample_rate, estimate) / estimate))
-        hz[note.first : note.stop] *= 2.0**octaves
-        checked.append(note._replace(pitch=note.pitch + 12 * octaves))
+            ratio = check_octave(waveform[first:stop], sample_rate, estimate) / estimate
+        hz[note.first : note.stop] *= ratio
+        checked.append(note._replace(pitch=note.pitch + 12 * math.log2(ratio)))
     return curve._replace(hz=hz), checked
 
 

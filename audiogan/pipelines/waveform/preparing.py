@@ -1,8 +1,9 @@
 """Notes to planes, on all cores, in a way that a stopped preparation goes on where it was.
 
 Each unit becomes one shard: an array of planes and a JSON of what is known about its notes, written whole, the JSON
-last. A unit whose shard is there is not done again. A worker that dies takes no other unit with it: its sounds are
-tried one by one in fresh processes, and the one that kills is refused.
+last. A unit whose shard is there is not done again. A worker that dies takes no other unit with it: what it left is
+given to new workers, the rest is tried sound by sound in fresh processes, and the one that kills is refused. Where no
+worker can start, this process does the work.
 """
 
 import json
@@ -12,7 +13,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
 from io import BytesIO
@@ -30,7 +31,7 @@ from audiogan.corpus.limits import LIMITS
 from audiogan.corpus.notes import NoteRefusal, hz_of
 from audiogan.corpus.soundfolder import Heard
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
-from audiogan.pipelines.waveform.sources import Unit, read_unit
+from audiogan.pipelines.waveform.sources import Unit, forget_fonts, read_unit
 from audiogan.representation.base import Representation
 
 _log = logging.getLogger(__name__)
@@ -155,10 +156,13 @@ def encode_units(
     if jobs is None:
         jobs = min(os.cpu_count() or 1, (total - before) // _NOTES_WORTH_A_PROCESS + 1)
     finished = _in_turn(left, corpus, config, folder) if jobs <= 1 else _in_workers(left, corpus, config, folder, jobs)
-    for unit in finished:
-        done += unit.n_sounds
-        if progress is not None:
-            progress(done, total)
+    try:
+        for unit in finished:
+            done += unit.n_sounds
+            if progress is not None:
+                progress(done, total)
+    finally:
+        forget_fonts()
     return before
 
 
@@ -170,7 +174,23 @@ def _in_turn(units: Sequence[Unit], corpus: CorpusConfig, config: Config, folder
 
 def _in_workers(units: Sequence[Unit], corpus: CorpusConfig, config: Config, folder: Path, jobs: int) -> Iterator[Unit]:
     broken: list[Unit] = []
+    yield from _by_pool(units, corpus, config, folder, jobs, broken)
+    again, broken = broken[::-1], []  # the other way round, so that what killed comes after most of the rest
+    if again:
+        yield from _by_pool(again, corpus, config, folder, jobs, broken)
+    for unit in broken:
+        _one_by_one(unit, corpus, config, folder)
+        yield unit
+
+
+def _by_pool(
+    units: Sequence[Unit], corpus: CorpusConfig, config: Config, folder: Path, jobs: int, broken: list[Unit]
+) -> Iterator[Unit]:
+    """Do units in workers of one pool; those that it did not finish because a worker died are added to `broken`."""
     with _pool(min(jobs, max(1, len(units)))) as pool:
+        if not _can_start(pool):
+            yield from _in_turn(units, corpus, config, folder)
+            return
         tasks = {pool.submit(encode_unit, unit, corpus, config, folder, is_worker=True): unit for unit in units}
         try:
             for task in as_completed(tasks):
@@ -182,9 +202,7 @@ def _in_workers(units: Sequence[Unit], corpus: CorpusConfig, config: Config, fol
         except BaseException:  # the first error, or the user's Ctrl-C: do not begin what is still waiting
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-    for unit in broken:
-        _one_by_one(unit, corpus, config, folder)
-        yield unit
+    broken.sort(key=units.index)
 
 
 def _one_by_one(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) -> None:
@@ -212,6 +230,9 @@ def _one_by_one(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) 
 
 def _survives(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) -> bool:
     with _pool(1) as pool:
+        if not _can_start(pool):
+            encode_unit(unit, corpus, config, folder)
+            return True
         try:
             pool.submit(encode_unit, unit, corpus, config, folder, is_worker=True).result()
         except BrokenProcessPool:
@@ -225,6 +246,18 @@ def _survives(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) ->
 def _pool(n_processes: int) -> ProcessPoolExecutor:
     # Not "fork": the caller may have torch's threads running.
     return ProcessPoolExecutor(n_processes, mp_context=get_context("spawn"), initializer=_settle)
+
+
+def _ready() -> bool:
+    return True
+
+
+def _can_start(pool: Executor) -> bool:
+    try:
+        return pool.submit(_ready).result()
+    except (BrokenProcessPool, OSError) as error:
+        _log.warning("no worker process could be started (%s); reading in this one", error)
+        return False
 
 
 def _settle() -> None:

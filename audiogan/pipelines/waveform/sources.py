@@ -175,12 +175,17 @@ def _is_inside(pitch: float, config: Config) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _font(path: str) -> bytes:
+def _font(path: str, stamp: tuple[int, ...]) -> bytes:  # noqa: ARG001  another stamp is another font
     return soundfont.read_font(path)
 
 
+def forget_fonts() -> None:
+    """Free the memory of the font that was read last."""
+    _font.cache_clear()
+
+
 def _render(unit: Unit, place: SourceConfig, corpus: CorpusConfig, config: Config, taken: Taken) -> None:
-    font, family = _font(place.folder), place.family_name
+    font, family = _font(place.folder, tuple(_stamp(place.folder))), place.family_name
     shown = escape(Path(place.folder).name)
     instrument = soundfont.ACOUSTIC[unit.program].name
     played = soundfont.render_clean(font, unit.program, unit.keys, seconds=config.seconds, source=shown)

@@ -37,6 +37,7 @@ def generate(
     model: Model,
     *,
     count: int | None = None,
+    first: int = 0,
     seed: int,
     pitches: Sequence[float] | None = None,
     velocity: float | None = None,
@@ -51,7 +52,8 @@ def generate(
     Args:
         model: Trained networks.
         count: Notes; None for one of each pitch.
-        seed: The same seed makes the same notes, whatever `count`.
+        first: Number of the first note, to make many notes group by group.
+        seed: The same seed makes the same notes, whatever `count` and `first`.
         pitches: MIDI, not only whole, taken in turn; None spreads notes over the trained range.
         velocity: 0 to 1, for level and timbre; None for 0.8.
         duration: Seconds from the onset to the release; None for the model's own length.
@@ -79,14 +81,14 @@ def generate(
     voice = Voice(config, check_rate(sample_rate, config.sample_rate))
     asked = [check_pitch(p) for p in pitches] if pitches is not None else None
     made = []
-    for number in range(count):
+    for number in range(first, first + count):
         wanted = asked[number % len(asked)] if asked else _spread(config, seed, number)
         own = free_timbre(model, seed, number, temperature=temperature) if timbre is None else timbre
         made.append((wanted, Played(own, wanted + 12 * into_range(wanted, config), velocity)))
     sounds = []
     duration = check_duration(duration)
-    for number, planes in enumerate(make_planes(model, [note for _, note in made])):
-        wanted, note = made[number]
+    for number, planes in enumerate(make_planes(model, [note for _, note in made]), first):
+        wanted, note = made[number - first]
         waveform = voice.note(planes, note.pitch, duration, seed=seed_of(seed, "noise", number))
         facts = note_facts(config, wanted, note, voice.sample_rate) | {"seed": seed, "number": number}
         sounds.append(_sound(levelled(waveform) * np.float32(velocity_gain(velocity)), voice.sample_rate, facts))

@@ -179,7 +179,7 @@ def save_timbre(timbre: Timbre, path: Path) -> None:
 
 
 def load_timbre(path: Path, model: Model | None = None) -> Timbre:
-    """Read what `save_timbre` wrote, or the timbre among the facts of a sound.
+    """Read what `save_timbre` wrote, or the timbre among the facts of a sound, as in the JSON beside its file.
 
     Args:
         path: The file.
@@ -190,11 +190,18 @@ def load_timbre(path: Path, model: Model | None = None) -> Timbre:
     """
     source = escape(path)
     found = parse_json(open_checked(path, max_bytes=LIMITS.json_bytes), source)
-    inner = found.get("timbre")  # what is written beside a sound holds its timbre
-    timbre = _parsed(inner if isinstance(inner, dict) else found, source)
+    timbre = _parsed(_inner(found), source)
     if model is not None:
         check_timbre(timbre, model, source)
     return timbre
+
+
+def _inner(found: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The timbre of a sound's facts, or of the only sound of a manifest; else all that was found."""
+    files = found.get("files")
+    told = [found] if not isinstance(files, list) else [file for file in files if isinstance(file, dict)]
+    timbres = [one["timbre"] for one in told if isinstance(one.get("timbre"), dict)]
+    return timbres[0] if len(timbres) == 1 else found
 
 
 def check_timbre(timbre: Timbre, model: Model, source: str = "timbre") -> None:

@@ -124,7 +124,7 @@ def _mixed(
         cents = torch.from_numpy(100 * (own - np.median(own)))
         seconds = (stop - first) * HOP_SECONDS
         total = seconds + voice.release
-        n_more = math.ceil(voice.release / HOP_SECONDS)
+        n_more = math.ceil(voice.release / HOP_SECONDS) + 1  # n + 1 points span n hops
         bent = torch.cat([cents, cents[-1:].expand(n_more)])  # one point every 10 ms, held while it is let go
         dry = voice.dry(planes, played[number].pitch, total, cents=bent.float(), seed=seed_of(seed, "noise", number))
         note = voice.let_go(dry, seconds)

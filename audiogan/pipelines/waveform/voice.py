@@ -184,7 +184,7 @@ class Voice:
         return soften(part * gain[: len(part)], self.sample_rate, out_seconds=0.005)
 
     def note(self, planes: Tensor, pitch: float, seconds: float | None, *, seed: int = 0) -> Waveform:
-        """Return a note of any length, `(time,)`; None for its own.
+        """Return a note of any length, `(time,)`; None for its own, with the release inside it.
 
         Args:
             planes: `(plane, row, frame)`.
@@ -193,7 +193,8 @@ class Voice:
             seed: Of the noise.
         """
         if seconds is None:
-            return self.whole(planes, pitch, seed=seed)
+            own = self.config.seconds
+            return self.let_go(self.whole(planes, pitch, seed=seed), max(own - self.release, own / 2))
         return self.let_go(self.dry(planes, pitch, seconds + self.release, seed=seed), seconds)
 
 

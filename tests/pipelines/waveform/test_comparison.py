@@ -7,7 +7,16 @@ import pytest
 
 from audiogan.evaluation.distances import fit_scaler
 from audiogan.evaluation.intervals import Interval
-from audiogan.pipelines.waveform.comparison import Row, compare_sets, copying_rows, markdown, mean_of, row, summary
+from audiogan.pipelines.waveform.comparison import (
+    Row,
+    compare_sets,
+    copying_rows,
+    markdown,
+    mean_of,
+    only_of_likely,
+    row,
+    summary,
+)
 
 N_INSTRUMENTS, EACH = 12, 20
 
@@ -60,6 +69,15 @@ def test_copies_are_hinted_at() -> None:
     found = by_metric(copying_rows(planted, REAL, TRAIN, GROUPS, SCALER))["copies"]
     assert found.value == pytest.approx(24 / len(planted))
     assert found.passes is False
+
+
+def test_what_noise_passes_is_judged_only_of_notes_like_real_ones() -> None:
+    for shift, judged in ((0.0, True), (1.5, False)):
+        made = notes(3, shift=shift)
+        rows = compare_sets(made, REAL, GROUPS, POOR, SCALER) + copying_rows(made, REAL, TRAIN, GROUPS, SCALER)
+        found = by_metric(only_of_likely(rows))
+        assert {found[name].passes is not None for name in ("diversity", "nearest_training_note", "copies")} == {judged}
+        assert found["kernel_distance"].passes is judged
 
 
 def test_a_row_knows_which_way_is_better() -> None:

@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from audiogan import recipe
 from audiogan.corpus import audio
 from audiogan.corpus.notes import hz_of
 from audiogan.errors import CorpusError
-from audiogan.pipelines.waveform import preparing
+from audiogan.pipelines.waveform import preparing, sources
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.dataset import SHARDS, Notes, Summary, open_dataset, prepare
 from audiogan.representation.base import SpectrogramConfig
@@ -68,7 +70,7 @@ def test_notes_become_planes_with_their_labels(folder: Path, tmp_path: Path) -> 
     dataset = open_dataset(tmp_path / "cache", CONFIG, chosen, "train")
     batch = dataset.fetch([3, 0, 15], [1, 2, 3])
     assert {name: tensor.dtype for name, tensor in batch.items() if name != "instrument"} == dict.fromkeys(
-        ("planes", "f0", "pitch", "velocity", "partner_planes", "partner_pitch"), torch.float32
+        ("planes", "f0", "pitch", "velocity", "partner_planes", "partner_pitch", "has_partner"), torch.float32
     )
     assert batch["instrument"].tolist() == [0, 0, 3]
     assert batch["instrument"].dtype == torch.int64
@@ -98,19 +100,20 @@ def test_a_partner_is_another_note_of_the_instrument(folder: Path, tmp_path: Pat
         partners = {dataset.partner_of(index, seed) for seed in range(60)}
         same = set(np.flatnonzero(dataset.instrument == dataset.instrument[index]).tolist())
         assert partners == (same - {index} or {index})
+        assert dataset.fetch([index], [0])["has_partner"].tolist() == [float(len(same) > 1)]
     first, again = (dataset.fetch([0, 5], [11, 12]) for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
 
 
 @pytest.mark.parametrize("split_by", ["instrument", "family"])
 def test_no_instrument_or_family_is_on_two_sides(folder: Path, tmp_path: Path, split_by: str) -> None:
-    sources = []
+    places = []
     for number in range(6):
         shutil.copytree(folder, tmp_path / f"set{number}")
         for path in (tmp_path / f"set{number}").rglob("*.wav"):
             put_note(path, int(path.stem), tilt=0.3 + 0.1 * number + len(path.parent.name) / 50)
-        sources.append({"folder": str(tmp_path / f"set{number}")})
-    chosen = corpus(None, sources=sources, split_by=split_by, valid_fraction=0.3, test_fraction=0.3)
+        places.append({"folder": str(tmp_path / f"set{number}")})
+    chosen = corpus(None, sources=places, split_by=split_by, valid_fraction=0.3, test_fraction=0.3)
     summary = prepared(chosen, tmp_path / "cache")
     assert all(summary.n_clips.values())
     lines = [json.loads(line) for line in (tmp_path / "cache" / "index.jsonl").read_text().splitlines()]
@@ -123,6 +126,20 @@ def test_no_instrument_or_family_is_on_two_sides(folder: Path, tmp_path: Path, s
     assert train.instrument.max() == train.n_training_instruments - 1
     assert valid.instrument.min() >= train.n_training_instruments
     assert len(train) + len(valid) < summary.n_notes
+
+
+def test_what_is_not_enough_to_train_on_keeps_its_finished_work(folder: Path, tmp_path: Path) -> None:
+    place = {"folder": str(folder), "split": "test"}
+    with pytest.raises(CorpusError, match="16 notes, none of them to train on"):
+        prepared(corpus(None, sources=[place]), tmp_path / "cache")
+    place["split"] = "train"
+    assert prepared(corpus(None, sources=[place]), tmp_path / "cache").n_resumed == 16
+
+
+def test_notes_outside_the_range_are_told_of(tmp_path: Path) -> None:
+    put_note(tmp_path / "notes" / "020.wav", 40)
+    with pytest.raises(CorpusError, match=r"0 sounds; 1 more are outside the pitches 48 \(lowest_pitch\) to 84"):
+        prepared(corpus(tmp_path / "notes"), tmp_path / "cache")
 
 
 def test_a_source_can_be_held_out_as_a_whole(folder: Path, tmp_path: Path) -> None:
@@ -255,6 +272,46 @@ def test_a_file_that_kills_its_worker_is_refused_and_no_other(
     assert summary.refused == {"corrupt": ["060.wav: the reading process died on it"]}
 
 
+class Workers(Executor):
+    """Workers in this process; they die of one file, or do not start."""
+
+    n_pools = 0
+
+    def __init__(self, deadly: str, *, starts: bool = True) -> None:
+        self.deadly, self.is_broken = deadly, not starts
+        Workers.n_pools += 1
+
+    def submit(self, fn: Any, /, *given: Any, **named: Any) -> Future[Any]:
+        task: Future[Any] = Future()
+        sounds = getattr(given[0], "sounds", ()) if given else ()
+        self.is_broken |= any(self.deadly in sound.path for sound in sounds)
+        if self.is_broken:
+            task.set_exception(BrokenProcessPool("died"))
+        else:
+            task.set_result(fn(*given, **(named | {"is_worker": False} if named else {})))
+        return task
+
+
+def test_where_no_worker_starts_this_process_reads(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preparing, "_pool", lambda n: Workers("", starts=False))
+    summary = prepared(corpus(folder), tmp_path / "cache", jobs=2)
+    assert (summary.n_notes, summary.refused) == (16, {})
+
+
+def test_what_a_dead_worker_left_is_done_by_new_ones(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audiogan.pipelines.waveform.sources.SOUNDS_PER_UNIT", 1)
+    monkeypatch.setattr(preparing, "_pool", lambda n: Workers("bow/052"))
+    monkeypatch.setattr(Workers, "n_pools", 0)
+    summary = prepared(corpus(folder), tmp_path / "cache", jobs=2)
+    assert summary.refused == {"corrupt": ["052.wav: the reading process died on it"]}
+    assert summary.n_notes == 15
+    assert Workers.n_pools < 2 + 2 * 12, "not a process for each of the 12 files that were left"
+
+
 def test_nothing_to_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     with pytest.raises(CorpusError, match="no note could be read of 0 sounds"):
@@ -274,9 +331,19 @@ def test_a_soundfont_is_rendered(tmp_path: Path) -> None:
     assert [one["name"] for one in summary.instruments] == ["FluidR3/piano", "FluidR3/flute"]
     assert summary.sources[0]["sha256"]
     dataset = Notes(tmp_path / "cache", "train")
+    assert sources._font.cache_info().currsize == 0, "the font is not kept"
     np.testing.assert_allclose(dataset.pitch, 6 * np.round(dataset.pitch / 6), atol=0.02)
     assert sorted({round(float(value) * 127) for value in dataset.velocity}) == [30, 110]
     assert dataset.gain[dataset.velocity > 0.5].min() > 2 * dataset.gain[dataset.velocity < 0.5].max()
+
+
+def test_a_changed_font_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources.soundfont, "read_font", lambda path: Path(path).read_bytes())
+    path = tmp_path / "x.sf2"
+    for data in (b"one", b"other"):
+        path.write_bytes(data)
+        assert sources._font(str(path), tuple(sources._stamp(str(path)))) == data
+    sources.forget_fonts()
 
 
 def test_an_nsynth_folder_is_read(folder: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.comparison import Row
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.encoder import TimbreEncoder
-from audiogan.pipelines.waveform.evaluation import Measured, evaluate
+from audiogan.pipelines.waveform.evaluation import Measured, evaluate, untrained
 from audiogan.pipelines.waveform.held_out import HeldOut, hold_out
 from audiogan.pipelines.waveform.network_config import ClassicConfig
 from audiogan.pipelines.waveform.plan import plan_of
@@ -100,7 +100,6 @@ def test_velocity_makes_them_brighter(perfect: dict[tuple[str, str], Row]) -> No
     found = perfect["velocity_brightness", "rank correlation"]
     assert found.value > 0.8
     assert found.floor > 0.8
-    assert perfect["velocity_level", "rank correlation"].value > 0.8
 
 
 def test_a_code_that_names_the_instrument_finds_it_and_hides_the_pitch(perfect: dict[tuple[str, str], Row]) -> None:
@@ -143,6 +142,18 @@ def test_the_report_says_what_was_measured(measured: tuple[Measured, Path, list[
     assert "| timbre_retrieval |" in page
     assert told == [(done, 7) for done in range(1, 8)]
     assert f"{COUNT} notes beside" in result.as_text()
+
+
+def test_the_untrained_networks_see_planes_as_the_model_does(folder: Path) -> None:
+    model = model_of(folder)
+    for module in model.modules.values():
+        module.get_buffer("sheet.scale").fill_(3.0)
+        module.get_buffer("sheet.shift").fill_(-0.5)
+    for module in untrained(model, 0).modules.values():
+        assert {float(module.get_buffer("sheet.scale").mean()), float(module.get_buffer("sheet.shift").mean())} == {
+            3,
+            -0.5,
+        }
 
 
 def test_the_same_seed_measures_the_same(folder: Path) -> None:

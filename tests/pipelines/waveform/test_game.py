@@ -102,6 +102,13 @@ def test_half_of_the_timbres_are_dropped() -> None:
     assert 0.46 < share < 0.54
 
 
+def test_a_note_without_a_partner_keeps_no_timbre() -> None:
+    """D would be told the timbre of the very note that it judges."""
+    terms, batch = terms_of(TimbreConfig(dropout=0.0)), batch_of(line(), 4)
+    assert terms.pair(batch, moment()).kept.tolist() == [1, 1, 1, 1]
+    assert terms.pair(batch | {"has_partner": torch.tensor([1.0, 0, 1, 0])}, moment()).kept.tolist() == [1, 0, 1, 0]
+
+
 def test_some_steps_lie_between_timbres() -> None:
     terms = terms_of()
     own = drawn(400, 5)
@@ -255,6 +262,11 @@ def test_who_moves() -> None:
     assert set(game.averaged) == {"generator", "encoder", "discriminator"}
     assert game.watch is not None
     assert game.watch(moment(step=7, share=0.0)) == {"gamma": 10.0}
+    lazy = terms_of(network=STYLE, r1=Schedule(start=2.0))
+    assert [lazy.watch(moment(step)) for step in (15, 16)] == [{"gamma": 2.0}] * 2
+    style = terms_of(network=STYLE)
+    style.discriminator(batch_of(line(), 4), moment(step=16, phase="discriminator"))
+    assert style.watch(moment(step=17))["gamma"] == pytest.approx(0.0002 * (3 * 8 * 18) / 4)
     own = OptimizersConfig(generator=default_optimizer(StyleConfig()))
     changed = phases(build_networks(line(), RESIDUAL), Config(), GameConfig(), own)
     assert changed.phases[1].optimizer.lr.start == 2.5e-3

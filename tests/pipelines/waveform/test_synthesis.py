@@ -10,6 +10,7 @@ import torch
 from audiogan.corpus.notes import hz_of
 from audiogan.errors import CorpusError, UnsupportedError, UsageError
 from audiogan.pipelines.waveform import synthesis
+from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.loudness import loudness
 from audiogan.pipelines.waveform.network_config import ClassicConfig
 from audiogan.pipelines.waveform.synthesis import generate, interpolate
@@ -49,6 +50,16 @@ def test_a_note_lasts_as_long_as_asked_and_is_released(duration: float) -> None:
     end = round(duration * RATE)
     assert np.abs(sound.waveform[max(0, end - 400) : end]).max() > 0.2
     assert np.abs(sound.waveform[end + RATE // 4 :]).max() < 0.02
+
+
+@pytest.mark.parametrize("pitches", [None, [48.0, 60.5]])
+def test_groups_of_notes_are_the_notes_made_at_once(pitches: list[float] | None) -> None:
+    model = model_of()
+    whole = generate(model, count=5, seed=4, pitches=pitches, duration=0.1)
+    parts = [generate(model, count=n, first=at, seed=4, pitches=pitches, duration=0.1) for at, n in ((0, 3), (3, 2))]
+    for one, other in zip(whole, parts[0] + parts[1], strict=True):
+        assert one.facts == other.facts
+        assert np.array_equal(one.waveform, other.waveform)
 
 
 def test_velocity_changes_level_and_timbre() -> None:
@@ -206,3 +217,16 @@ def test_a_note_let_go_early_can_be_held_and_one_that_dies_away_is_not(held: boo
         assert np.abs(late).max() < 0.01
     short, long = (Voice(config, RATE).dry(planes, 57.5, seconds) for seconds in (1.0, 4.0))
     assert short[: RATE // 2] == pytest.approx(long[: RATE // 2], abs=1e-6)
+
+
+def test_a_note_of_its_own_length_ends_with_a_release() -> None:
+    """Also where its planes sound to the end: no cut after which a loud note is silent at once."""
+    config = Config(sample_rate=16_000, seconds=1.0)
+    voice = Voice(config, 16_000)
+    tone = 0.5 * np.sin(2 * np.pi * 220 * np.arange(16_000) / 16_000).astype(np.float32)
+    f0 = torch.tensor([220.0])
+    planes = config.represent().encode(torch.from_numpy(tone)[None], f0)[0]
+    sound = voice.note(planes, 57.0, None)
+    assert len(sound) == pytest.approx(16_000, abs=160)
+    loud, late = np.abs(sound[6_000:8_000]).max(), np.abs(sound[-1_600:-800]).max()
+    assert late < 0.5 * loud

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from audiogan.corpus import audio
 from audiogan.corpus.notes import hz_of
 from audiogan.corpus.pitchtrack import has_tracker
 from audiogan.errors import CorpusError, UnsupportedError, UsageError
@@ -27,7 +28,8 @@ from audiogan.pipelines.waveform.timbre import (
     save_timbre,
     slerp,
 )
-from tests.pipelines.waveform.small_sounds import CONFIG, RATE, model_of, recording, tone
+from audiogan.workflow import making, sounds
+from tests.pipelines.waveform.small_sounds import CONFIG, RATE, Echo, model_of, recording, tone
 
 
 def test_a_draw_depends_on_seed_and_number_alone() -> None:
@@ -55,6 +57,19 @@ def test_the_facts_of_a_sound_hold_its_timbre(tmp_path: Path) -> None:
     timbre = free_timbre(model_of(), 1)
     (tmp_path / "s.json").write_text(json.dumps({"pitch": 60, "timbre": timbre.as_json()}))
     assert np.array_equal(load_timbre(tmp_path / "s.json").z, timbre.z)
+
+
+def test_what_lies_beside_a_sound_holds_its_timbre(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not has_tracker():
+        pytest.skip("swift-f0 is not installed")
+    model = model_of(Echo())
+    monkeypatch.setattr(making, "load", lambda *_, **__: model)
+    audio.write(tone(hz_of(60))[None], RATE, tmp_path / "source.wav")
+    sounds.transfer(tmp_path / "source.wav", seed=3, out=tmp_path / "out.wav")
+    assert np.array_equal(load_timbre(tmp_path / "out.wav.json", model).z, random_timbre(model, 3).z)
+    sounds.generate_notes(count=2, duration=0.1, out=tmp_path / "several")
+    with pytest.raises(CorpusError, match="no timbre"):  # which of the two?
+        load_timbre(tmp_path / "several" / "manifest.json", model)
 
 
 @pytest.mark.parametrize(

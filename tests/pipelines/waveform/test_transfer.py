@@ -1,7 +1,10 @@
 """Melodies in another timbre: pitch curve, loudness and times are those of the recording."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from torch import Tensor
 
 from audiogan.corpus.notes import hz_of
 from audiogan.corpus.pitchtrack import has_tracker
@@ -9,7 +12,8 @@ from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.pipelines.waveform import pitchcurve
 from audiogan.pipelines.waveform.loudness import loudness_curve
 from audiogan.pipelines.waveform.timbre import Timbre
-from audiogan.pipelines.waveform.transfer import follow_levels, transfer
+from audiogan.pipelines.waveform.transfer import MOST_GAIN_DB, follow_levels, transfer
+from audiogan.pipelines.waveform.voice import Voice
 from audiogan.representation.base import SpectrogramConfig
 from tests.pipelines.waveform.small_sounds import (
     CONFIG,
@@ -66,6 +70,30 @@ def test_vibrato_is_carried_over() -> None:
     assert np.median(np.abs(off)) < 8
     assert np.ptp(np.log(made)) == pytest.approx(np.ptp(np.log(wanted)), rel=0.15)
     assert np.ptp(1200 * np.log2(made / 440)) > 30
+
+
+@needs_tracker
+def test_the_points_of_a_bend_are_10_ms_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    spans: list[tuple[int, float]] = []
+    kept = Voice.dry
+
+    def spy(self: Voice, planes: Tensor, pitch: float, seconds: float, *, cents: Tensor, seed: int) -> Any:
+        spans.append((len(cents), seconds))
+        return kept(self, planes, pitch, seconds, cents=cents, seed=seed)
+
+    monkeypatch.setattr(Voice, "dry", spy)
+    transfer(model_of(Echo()), recording(melody((60, 0.5, 1.0), (64, 0.3, 1.0))), PLAIN)
+    assert [0.01 * (n_points - 1) for n_points, _ in spans] == pytest.approx([seconds for _, seconds in spans])
+
+
+@pytest.mark.parametrize("part", [2, 3])
+def test_a_pitch_is_corrected_by_the_ratio_that_was_found(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
+    monkeypatch.setattr(pitchcurve, "check_octave", lambda waveform, rate, hz: hz / part)
+    curve = pitchcurve.Curve(np.full(50, 440.0), np.ones(50, dtype=bool))
+    found, notes = pitchcurve.check_octaves(curve, [pitchcurve.Heard(10, 40, 69.0)], tone(440.0), RATE)
+    assert found.hz[20] == pytest.approx(440 / part)
+    assert found.hz[5] == 440
+    assert hz_of(notes[0].pitch) == pytest.approx(440 / part)
 
 
 @needs_tracker
@@ -129,6 +157,10 @@ def test_levels_are_followed_within_a_bound() -> None:
     wanted = loudness_curve(source, RATE)
     made = loudness_curve(follow_levels(other, RATE, wanted), RATE)
     assert made[25] - made[75] == pytest.approx(20.0, abs=0.5)
+    other[3 * RATE // 4 :] *= 0.001  # 60 dB to make up for, of which 24 are
+    uneven = loudness_curve(follow_levels(other, RATE, loudness_curve(tone(300.0), RATE)), RATE)
+    before = loudness_curve(other, RATE)
+    assert (uneven[90] - before[90]) - (uneven[25] - before[25]) == pytest.approx(MOST_GAIN_DB, abs=0.5)
     assert np.isfinite(follow_levels(np.zeros(RATE, np.float32), RATE, wanted)).all()
 
 
