@@ -238,7 +238,7 @@ class TestSounding:
         ]
         assert len(names) == 6
         given = {"pitches": [60.0, 61.0, 62.0], "velocity": 1.0, "duration": 2.0, "sample_rate": 16000, "count": 3}
-        assert calls == [("generate", given | {"seed": 0, "temperature": 1.0})]
+        assert calls == [("generate", given | {"seed": 0, "temperature": 1.0, "first": 0})]
 
     def test_transfer_writes_the_file_that_was_asked_for(self, run: Run, tmp_path: Path, tone: Path) -> None:
         code, out, _ = run("transfer", tone, "--timbre", "random", "--out", tmp_path / "new.wav", "--json")

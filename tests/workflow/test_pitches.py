@@ -44,7 +44,7 @@ def test_odd_lists_are_wrong_usage(text: str | list[str]) -> None:
 
 
 def test_velocity_is_a_share_or_as_in_midi() -> None:
-    assert [read_velocity(value) for value in (None, 0, 0.25, 1, 127, 63.5)] == [None, 0, 0.25, 1, 1, 0.5]
-    for wrong in (-0.1, 127.1, float("nan")):
+    assert [read_velocity(value) for value in (None, 0.25, 1, 127, 63.5)] == [None, 0.25, 1, 1, 0.5]
+    for wrong in (-0.1, 0, 127.1, float("nan")):
         with pytest.raises(UsageError, match="velocity"):
             read_velocity(wrong)
