@@ -38,6 +38,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def _fake_load(monkeypatch: pytest.MonkeyPatch, fake_model: Model) -> None:
     for module in ("making", "tour"):
         monkeypatch.setattr(f"audiogan.workflow.{module}.load", lambda model, device, pipeline: fake_model)
+    monkeypatch.setattr("audiogan.workflow.tour.has_default", lambda pipeline: False)
 
 
 def outside(code: str, folder: Path) -> subprocess.CompletedProcess[str]:

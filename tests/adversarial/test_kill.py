@@ -21,7 +21,7 @@ def disturbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     """Run folders by kind of disturbance, and how the attempts in each ended."""
     folder = tmp_path_factory.mktemp("disturbed")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(SCRIPT.parents[2])}
-    command = [sys.executable, str(SCRIPT), str(folder), "150 steps", str(N_FILES)]
+    command = [sys.executable, str(SCRIPT), str(folder), "400 steps", str(N_FILES)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return folder, json.loads(result.stdout)

@@ -22,6 +22,7 @@ Calls = list[tuple[str, dict[str, Any]]]
 def _fake_load(monkeypatch: pytest.MonkeyPatch, fake_model: Model) -> None:
     monkeypatch.setattr(making, "load", lambda model, device, pipeline: fake_model)
     monkeypatch.setattr("audiogan.workflow.tour.load", lambda model, device, pipeline: fake_model)
+    monkeypatch.setattr("audiogan.workflow.tour.has_default", lambda pipeline: False)
 
 
 def names(folder: Path) -> list[str]:
