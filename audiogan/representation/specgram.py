@@ -8,6 +8,7 @@ stores real and imaginary part of the transform, compressed.
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
@@ -79,7 +80,7 @@ def hold_silent_phase(phase: Tensor, silent: Tensor) -> Tensor:
     return torch.where(last >= 0, phase.gather(-1, last.clamp(min=0)), torch.zeros_like(phase))
 
 
-class Specgram:
+class Specgram(ABC):
     """What the four kinds share: a transform whose frames reach over both edges, without its DC row.
 
     Args:
@@ -126,13 +127,13 @@ class Specgram:
         """Return `(..., plane, row, 1)` ones: every value means something at every pitch."""
         return torch.ones(*f0.shape, *self.shape[:2], 1, device=f0.device)
 
+    @abstractmethod
     def to_planes(self, specgram: Tensor) -> Tensor:
         """Return `(..., plane, row, frame)` of a complex `(..., freq, frame)` without DC."""
-        raise NotImplementedError
 
+    @abstractmethod
     def to_specgram(self, planes: Tensor, seed: int) -> Tensor:
         """Return the complex `(..., freq, frame)` that planes stand for."""
-        raise NotImplementedError
 
     def transform(self, waveform: Tensor) -> Tensor:
         """Return the complex `(..., freq, frame)` of `(..., time)`, DC left out."""

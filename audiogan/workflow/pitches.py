@@ -81,7 +81,7 @@ def read_velocity(velocity: float | None) -> float | None:
     """Return a velocity in 0 to 1; above 1 it is taken as MIDI's 1 to 127.
 
     Raises:
-        UsageError: Outside 0 to 127.
+        UsageError: Not above 0, or above 127.
 
     Example:
         >>> read_velocity(0.5), read_velocity(127)

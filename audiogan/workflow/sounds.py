@@ -53,7 +53,7 @@ def generate_notes(
     Args:
         count: How many, 1–2,000, for more take another seed; None for one per pitch that is named, or 4.
         pitch: MIDI or name, several, or a range, as `pitches.read_pitches` takes them; None for the model's choice.
-        velocity: 0 to 1, or a MIDI velocity up to 127; None for the model's choice.
+        velocity: Above 0 to 1, or a MIDI velocity up to 127; None for the model's choice.
         duration: Seconds until the note is let go; None for the model's own length.
         sample_rate: In Hz; None for the model's own.
         timbre: A recording, a saved timbre or `random`, for all notes; None for another timbre each.

@@ -168,8 +168,10 @@ def fill(
         The new notes of each sketch, in timesteps from its first bar; known notes are not among them.
     """
     pieces = [(sketch.notes, sketch.hidden) for sketch in sketches]
-    found = moves_home(modules["generator"], config, pieces, seeds=seeds, seed=seed)
-    moves = found if move is None else [move] * len(found)
+    if move is None:
+        moves = moves_home(modules["generator"], config, pieces, seeds=seeds, seed=seed)
+    else:
+        moves = [move] * len(sketches)
     home = [replace(sketch, notes=moved(sketch.notes, by, config)) for sketch, by in zip(sketches, moves, strict=True)]
     made = _fill_home(modules, config, home, seeds, seed, temperature)
     return [moved(notes, -by, config) for notes, by in zip(made, moves, strict=True)]

@@ -93,22 +93,18 @@ def write_instrument(
     voice = Voice(config, check_rate(sample_rate, config.sample_rate), RELEASE_SECONDS)
     stem = safe_stem(name or timbre.name or "instrument")
     centres = list(range(low + min(step // 2, high - low), high + 1, step))
-    wanted = [(key, layer, take) for key in centres for layer in range(len(layers)) for take in range(takes)]
-    places = folder / "samples"
-    _make(places)
-    samples = []
+    _make(folder / "samples")
+    samples: list[Sample] = []
     for key in centres:
-        of_key = [one for one in wanted if one[0] == key]
-        notes = [Played(_take(timbre, take, seed), float(key), layers[layer]) for _, layer, take in of_key]
-        for (_, layer, take), planes in zip(of_key, make_planes(model, notes), strict=True):
-            noise = seed_of(seed, "noise", key, take)
-            waveform = levelled(voice.note(planes, float(key), duration, seed=noise))
-            waveform, loop = _looped(waveform, voice.sample_rate, hz_of(key))
+        wanted = [(layer, take) for layer in range(len(layers)) for take in range(takes)]
+        notes = [Played(_take(timbre, take, seed), float(key), layers[layer]) for layer, take in wanted]
+        for (layer, take), planes in zip(wanted, make_planes(model, notes), strict=True):
+            waveform = voice.note(planes, float(key), duration, seed=seed_of(seed, "noise", key, take))
             file = f"{stem}_{_key_name(key)}_v{layer + 1}" + (f"_t{take + 1}" if takes > 1 else "") + ".wav"
-            audio.write(waveform[None], voice.sample_rate, places / file, encoding="int24")
+            loop = _record(waveform, key, voice.sample_rate, folder / "samples" / file)
             samples.append(Sample(key, layer, take, file, loop))
             if progress is not None:
-                progress(len(samples), len(wanted))
+                progress(len(samples), len(centres) * len(wanted))
     text = sfz_text(samples, layers, (low, high), header(model, timbre, stem, seed), takes=takes)
     write_whole(folder / f"{stem}.sfz", text.encode("ascii", "replace"))
     return {
@@ -122,6 +118,13 @@ def write_instrument(
         "n_looped": sum(sample.loop is not None for sample in samples),
         "timbre": timbre.as_json(),
     }
+
+
+def _record(waveform: Waveform, key: int, sample_rate: int, path: Path) -> Loop | None:
+    """Write one sample and return its loop."""
+    looped, loop = _looped(levelled(waveform), sample_rate, hz_of(key))
+    audio.write(looped[None], sample_rate, path, encoding="int24")
+    return loop
 
 
 def _checked_keys(keys: tuple[int, int] | None, config: Config) -> tuple[int, int]:

@@ -4,7 +4,7 @@
 What all three share, the tensor they draw and the range of pitches, is said by the recipe's `model:` section.
 """
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -13,50 +13,38 @@ from audiogan.errors import RecipeError
 MAX_WIDTH = 4096
 
 
-class ResidualConfig(BaseModel):
-    """The default: residual blocks without normalisation, the condition as scale and shift of every block."""
+class _SizesConfig(BaseModel):
+    """What the networks that know timbre share."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    variant: Literal["residual"] = "residual"
     z_dim: int = Field(default=128, ge=1, le=MAX_WIDTH, description="Values in z.")
     timbre_dim: int = Field(default=64, ge=1, le=MAX_WIDTH, description="Values in a timbre h.")
     width: int = Field(default=32, ge=8, le=MAX_WIDTH, description="Channels at full length; doubled per halving.")
     max_width: int = Field(default=192, ge=8, le=MAX_WIDTH, description="Channels are doubled up to this many.")
     encoder_width: int = Field(default=24, ge=8, le=MAX_WIDTH, description="`width` of the timbre encoder.")
     encoder_max_width: int = Field(default=96, ge=8, le=MAX_WIDTH, description="`max_width` of the timbre encoder.")
-    depth: int = Field(default=1, ge=1, le=16, description="Blocks at every length.")
-    mapping_width: int = Field(default=256, ge=8, le=MAX_WIDTH, description="Values of the mapped condition.")
+    depth: int = Field(default=1, ge=1, le=16, description="Blocks at every length; style: of the discriminator.")
+    mapping_width: int = Field(default=256, ge=8, le=MAX_WIDTH, description="Values of the mapped condition, w.")
     mapping_depth: int = Field(default=2, ge=1, le=16, description="Dense layers from z and conditions to it.")
 
     @model_validator(mode="after")
-    def _check(self) -> "ResidualConfig":
+    def _check(self) -> Self:
         _check_widths(self.width, self.max_width, "max_width")
         _check_widths(self.encoder_width, self.encoder_max_width, "encoder_max_width")
         return self
 
 
-class StyleConfig(BaseModel):
+class ResidualConfig(_SizesConfig):
+    """The default: residual blocks without normalisation, the condition as scale and shift of every block."""
+
+    variant: Literal["residual"] = "residual"
+
+
+class StyleConfig(_SizesConfig):
     """A mapping network and modulated convolutions (arXiv 1912.04958), without noise inputs."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     variant: Literal["style"] = "style"
-    z_dim: int = Field(default=128, ge=1, le=MAX_WIDTH, description="Values in z.")
-    timbre_dim: int = Field(default=64, ge=1, le=MAX_WIDTH, description="Values in a timbre h.")
-    width: int = Field(default=32, ge=8, le=MAX_WIDTH, description="Channels at full length; doubled per halving.")
-    max_width: int = Field(default=192, ge=8, le=MAX_WIDTH, description="Channels are doubled up to this many.")
-    encoder_width: int = Field(default=24, ge=8, le=MAX_WIDTH, description="`width` of the timbre encoder.")
-    encoder_max_width: int = Field(default=96, ge=8, le=MAX_WIDTH, description="`max_width` of the timbre encoder.")
-    depth: int = Field(default=1, ge=1, le=16, description="Blocks of the discriminator at every length.")
-    mapping_width: int = Field(default=256, ge=8, le=MAX_WIDTH, description="Values of w.")
-    mapping_depth: int = Field(default=2, ge=1, le=16, description="Dense layers from z and conditions to w.")
-
-    @model_validator(mode="after")
-    def _check(self) -> "StyleConfig":
-        _check_widths(self.width, self.max_width, "max_width")
-        _check_widths(self.encoder_width, self.encoder_max_width, "encoder_max_width")
-        return self
 
 
 class ClassicConfig(BaseModel):
