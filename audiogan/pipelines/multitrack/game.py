@@ -23,7 +23,7 @@ from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cel
 from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
 from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
-from audiogan.pipelines.multitrack.harmony import N_CLASSES, chroma_of, turned
+from audiogan.pipelines.multitrack.harmony import N_CLASSES, chroma_of, tonal_distances, turned
 from audiogan.pipelines.multitrack.masking import MaskConfig, SightConfig, draw_masks, draw_sight
 from audiogan.pipelines.multitrack.networks import Decoder, Encoder, Generator
 
@@ -53,6 +53,7 @@ class GameConfig(BaseModel):
     penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
     harmony: float = Field(default=1.0, ge=0, description="Weight in G's loss of the discriminator of harmony.")
     harmony_gamma: Schedule = Field(default=Schedule(start=0.001), description="Weight of its R1 and R2.")
+    tonal: float = Field(default=0.0, ge=0, description="Weight in G's loss of matching how far apart tracks sound.")
     masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
     sight: SightConfig = Field(default=SightConfig(), description="How much of a clip D is shown.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
@@ -187,12 +188,7 @@ class _Terms:
             real_logits = judge(real)
         terms = {"adversarial": generator_loss(self.game.objective, real_logits, judge(fake))}
         if self.hears:
-            listen = self.heard(mask, moment)
-            with torch.no_grad():
-                real_logits = listen(self.chroma(real))
-            terms["harmony"] = self.game.harmony * generator_loss(
-                self.game.objective, real_logits, listen(self.chroma(fake))
-            )
+            terms |= self.agreement(real, fake, mask, moment)
         return terms
 
     # ---- harmony
@@ -223,6 +219,20 @@ class _Terms:
             return listener(turned(chroma, by) * visible, marked)
 
         return judge
+
+    def agreement(self, real: Tensor, fake: Tensor, mask: Tensor, moment: Moment) -> dict[str, Tensor]:
+        """G's loss by what is heard: the verdict on its harmony, and tracks as far apart as in real clips."""
+        listen = self.heard(mask, moment)
+        with torch.no_grad():
+            chroma = self.chroma(real)
+            real_logits = listen(chroma)
+        made = self.chroma(fake)
+        verdict = generator_loss(self.game.objective, real_logits, listen(made))
+        terms = {"harmony": self.game.harmony * verdict}
+        if self.game.tonal:
+            difference = tonal_distances(made) - tonal_distances(chroma)
+            terms["tonal"] = self.game.tonal * difference.square().sum()
+        return terms
 
     def harmony(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """The loss of the discriminator of harmony, and its gradient penalties."""

@@ -5,8 +5,13 @@ harmony deeper than rhythm: whether two tracks agree can only be told from the p
 codes are decoded as far as their chroma, softly, and a small convolution along the beats judges it. Harmony is the same
 in every key: each pair of clips is turned by a random number of semitones, and some tracks are kept from view, so that
 songs cannot be known by heart.
+
+What such judges overlook slowly can be told G outright: how far apart the tracks of a pair sound, on average over a
+batch, real and fake (feature matching, arXiv 1606.03498, section 3.1, with the tonal distance as the feature).
 """
 
+import math
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
 
 N_CLASSES = 12
 LEAK = 0.2
+SOUNDING = 0.05
+"""Chroma, summed over the classes, at which a track half counts as sounding in a beat."""
 
 
 def pitched_tracks(config: Config) -> list[int]:
@@ -81,3 +88,34 @@ def turned(chroma: Tensor, by: Tensor) -> Tensor:
     """Transpose chroma `(batch, track, beat, 12)` by semitones `(batch,)`."""
     classes = (torch.arange(N_CLASSES, device=chroma.device) - by.unsqueeze(1)) % N_CLASSES
     return chroma.gather(-1, classes[:, None, None].expand_as(chroma))
+
+
+def tonal_centroids(chroma: Tensor) -> Tensor:
+    """Place `(..., 12)` chroma on the circles of fifths, minor and major thirds: `(..., 6)`.
+
+    Radii 1, 1 and 1/2 (Harte, Sandler and Gasser, Detecting Harmonic Change in Musical Audio, 2006, eq. 1).
+    """
+    angles = math.pi * torch.outer(torch.arange(N_CLASSES), torch.tensor([7 / 6, 3 / 2, 2 / 3]))
+    radii = torch.tensor([1.0, 1.0, 0.5])
+    points = torch.cat([radii * angles.sin(), radii * angles.cos()], dim=1).to(chroma)
+    return (chroma @ points) / chroma.sum(dim=-1, keepdim=True).clamp_min(1e-6)
+
+
+def tonal_distances(chroma: Tensor) -> Tensor:
+    """Mean distance of the tonal centroids of each pair of tracks, over the beats of a batch in which both sound.
+
+    Args:
+        chroma: `(batch, track, beat, 12)` as `chroma_of` gives it.
+
+    Returns:
+        `(pair,)`, 0 for the same harmony; pairs in the order of `itertools.combinations`.
+    """
+    total = chroma.sum(dim=-1)
+    sounds = total / (total + SOUNDING)
+    centroids = tonal_centroids(chroma)
+    distances = []
+    for first, second in combinations(range(chroma.shape[1]), 2):
+        both = sounds[:, first] * sounds[:, second]
+        squared = (centroids[:, first] - centroids[:, second]).square().sum(dim=-1)
+        distances.append(((squared + 1e-8).sqrt() * both).sum() / both.sum().clamp_min(1e-6))
+    return torch.stack(distances) if distances else chroma.new_zeros(0)

@@ -1,12 +1,21 @@
 """The discriminator of harmony: chroma of what codes stand for, in every key alike, deaf to what it is not shown."""
 
 import numpy as np
+import pytest
 import torch
 
 from audiogan.adversarial.game import Moment
+from audiogan.pipelines.multitrack import metrics
 from audiogan.pipelines.multitrack.filling import rolls_of
 from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, _Terms, phases
-from audiogan.pipelines.multitrack.harmony import HarmonyDiscriminator, chroma_of, pitched_tracks, turned
+from audiogan.pipelines.multitrack.harmony import (
+    HarmonyDiscriminator,
+    chroma_of,
+    pitched_tracks,
+    tonal_centroids,
+    tonal_distances,
+    turned,
+)
 from audiogan.pipelines.multitrack.networks import Decoder, build
 from audiogan.representation.rollnotes import RollNotes
 from tests.pipelines.multitrack.small import CONFIG, model_of
@@ -127,3 +136,36 @@ def test_tracks_out_of_sight_do_not_matter() -> None:
     narrow, wide = {"whole": 0.0, "track": 1e-9, "bar": 1.0}, {"whole": 1.0, "track": 1.0, "bar": 1.0}
     assert len({tuple(logits(narrow, track)[0].tolist()) for track in range(4)}) == 2  # the one in sight, or none
     assert len({tuple(logits(wide, track)[0].tolist()) for track in range(4)}) == 4
+
+
+def test_tonal_centroids_are_those_of_the_metric() -> None:
+    chroma = np.random.default_rng(0).random((5, 12))
+    found = tonal_centroids(torch.from_numpy(chroma)).numpy()
+    np.testing.assert_allclose(found, metrics.tonal_centroids(chroma), atol=1e-6)
+
+
+def test_tracks_are_far_apart_where_both_sound_and_disagree() -> None:
+    chroma = torch.zeros(1, 2, 2, 12)
+    chroma[0, :, 0, 0] = 1.0  # both play C on the first beat
+    chroma[0, 0, 1, 0] = 1.0  # on the second the first track plays C alone
+    assert tonal_distances(chroma).tolist() == pytest.approx([0.0], abs=1e-3)
+    chroma[0, 1, 1, 6] = 1.0  # now against it F sharp, half-way round the circle of fifths
+    expected = float(np.linalg.norm(np.subtract(*metrics.tonal_centroids(np.eye(12)[[0, 6]])))) / 2
+    assert tonal_distances(chroma).tolist() == pytest.approx([expected], rel=1e-3)
+    assert tonal_distances(torch.zeros(1, 2, 2, 12)).tolist() == [0.0]
+
+
+def test_matching_tonal_distances_moves_the_generator_and_is_nothing_for_the_real_itself() -> None:
+    modules = dict(MODEL.modules)
+    modules["generator"].requires_grad_(True)
+    terms = _Terms(modules, CONFIG, GameConfig(autoencoder_share=0.0, tonal=5.0))
+    moment = Moment(step=1, share=0.5, n_seen=0, phase="generator")
+    real, fake, mask = terms.pair(batch(), moment)
+    assert float(terms.agreement(real, real, mask, moment)["tonal"]) == 0.0
+    apart = terms.agreement(real, fake, mask, moment)["tonal"]
+    difference = tonal_distances(terms.chroma(fake)) - tonal_distances(terms.chroma(real))
+    torch.testing.assert_close(apart, 5.0 * difference.square().sum())
+    gradients = torch.autograd.grad(apart, list(modules["generator"].parameters()), allow_unused=True)
+    assert sum(float(one.abs().sum()) for one in gradients if one is not None) > 0
+    without = _Terms(modules, CONFIG, GameConfig(autoencoder_share=0.0))
+    assert set(without.agreement(real, fake, mask, moment)) == {"harmony"}
