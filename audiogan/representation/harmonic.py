@@ -192,12 +192,7 @@ class Harmonic:
             curve = None if cents is None else cents[index]
             partials = sum_tracks(one.first(n_partials), pitch, curve, sample_rate=sample_rate, n_samples=n_samples)
             noise = shaped_noise(
-                one.noise,
-                one.times,
-                top_hz=self.sample_rate / 2,
-                sample_rate=sample_rate,
-                n_samples=n_samples,
-                seed=seed,
+                one.noise, one.times, partials, top_hz=self.sample_rate / 2, sample_rate=sample_rate, seed=seed
             )
             notes.append(partials + noise)
         return torch.cat(notes) if notes else tracks.amplitude.new_zeros(0, n_samples)

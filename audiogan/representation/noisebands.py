@@ -2,7 +2,8 @@
 
 Bands overlap as triangles on HTK's mel scale, from 0 Hz to half the sample rate, and their sum is flat: white noise of
 standard deviation s has the level s in every band. Low bands that are narrower than the transform resolves are read
-between their neighbours.
+between their neighbours. What partials leave over near them is for the most part how they themselves are modulated, and
+noise in its place adds an error instead of removing one; so noise makes way where partials are louder (Wiener gain).
 """
 
 import math
@@ -82,20 +83,24 @@ def _gather(levels: Tensor, at: Tensor, times: Tensor) -> Tensor:
 
 
 def shaped_noise(
-    levels: Tensor, times: Tensor, *, top_hz: float, sample_rate: int, n_samples: int, seed: int
+    levels: Tensor, times: Tensor, partials: Tensor, *, top_hz: float, sample_rate: int, seed: int
 ) -> Tensor:
-    """Return noise of given levels, `(batch, time)`; the same seed gives every note of the batch the same noise.
+    """Return noise to add to partials, `(batch, time)`; the same seed gives every note of the batch the same noise.
+
+    In each cell of a short-time transform the noise keeps the share R²/(R² + P²) of its level R, where P is the
+    magnitude of the partials: all of it between and beyond them, next to nothing under them.
 
     Args:
         levels: `(batch, frame, band)`, measured at a sample rate of `2 * top_hz`.
         times: `(frame,)` float64 seconds.
+        partials: `(batch, time)`, zeros for noise alone.
         top_hz: Centre of the last band.
-        sample_rate: Hz, of the noise.
-        n_samples: Its length.
+        sample_rate: Hz, of partials and noise.
         seed: Of the white noise.
     """
     n_fft = transform_length(sample_rate)
     hop = n_fft // OVERLAP
+    n_samples = partials.shape[-1]
     white = torch.randn(n_samples + n_fft, generator=torch.Generator().manual_seed(seed)).to(levels.device)
     window = torch.hann_window(n_fft, device=levels.device)
     specgram = torch.stft(white, n_fft, hop, window=window, center=False, return_complex=True)
@@ -103,6 +108,11 @@ def shaped_noise(
     hz = torch.arange(n_fft // 2 + 1, device=levels.device) * (sample_rate / n_fft)
     gain = interpolate(levels, times, at).float() @ band_shares(levels.shape[-1], top_hz, hz)
     gain = gain * math.sqrt(sample_rate / (2 * top_hz))  # the same power per Hz at any rate
+    padded = torch.nn.functional.pad(partials, (n_fft // 2, n_fft // 2))  # frames centred as those of the noise
+    sounding = torch.stft(padded, n_fft, hop, window=window, center=False, return_complex=True).transpose(1, 2)
+    sounding = sounding.real.square() + sounding.imag.square()  # (batch, hop, freq)
+    power = gain.square() * window.square().sum()
+    gain = gain * (power / (power + sounding + FLOOR**2))
     coloured = torch.fft.irfft(specgram.T * gain, n=n_fft) * window  # (batch, hop, time)
     total = (len(at) - 1) * hop + n_fft
     added = torch.nn.functional.fold(

@@ -1,15 +1,19 @@
 """What each representation loses on notes: spectral convergence and log-spectral distance by pitch range, and its cost.
 
-    python -m tests.benchmarks.round_trip FOLDER [--sample-rate 16000] [--seconds 4] [--kinds harmonic lin_if]
+    python -m tests.benchmarks.round_trip RENDERED REAL [--sample-rate 16000] [--seconds 4] [--kinds harmonic mel_if]
         [--perturb 0.05] [--limit 60]
 
-FOLDER holds WAV files whose names end in their MIDI pitch: `piano_m060.wav`. Every note is brought to a peak of 0.8.
-Spectral convergence (SC) and log-spectral distance (LSD) are means over transforms of 2048, 1024, 512 and 256 points;
-LSD counts what lies within 60 dB of the loudest cell. `--perturb` adds normal errors to the planes before they are
-decoded, as a generator makes them. Processor seconds are for one note; on a busy machine only their ratios count.
+Each folder holds WAV files whose names end in their MIDI pitch (`piano_m060.wav`) and gets a table of its own. Every
+note loses its mean and is brought to a peak of 0.8, as a corpus does. Spectral convergence (SC) and log-spectral
+distance (LSD) are means over transforms of 2048, 1024, 512 and 256 points; LSD counts what lies within 60 dB of the
+loudest cell. Ranges hold medians. If both were measured, a last line says whether `harmonic` is ahead of `mel_if` in
+the medians over all notes, and in which range it is furthest behind or least ahead. `--perturb` adds normal errors to
+the planes before they are decoded, as a generator makes them. Processor seconds are for one note; on a busy machine
+only their ratios count.
 """
 
 import argparse
+import math
 import re
 import sys
 import time
@@ -63,10 +67,11 @@ def distances(original: Tensor, again: Tensor) -> tuple[float, float]:
     return float(np.mean(sc)), float(np.mean(lsd))
 
 
-def read_notes(folder: Path, *, sample_rate: int, seconds: float, limit: int) -> list[tuple[int, Tensor]]:
-    """Return pitches and waveforms `(time,)`, spread over the folder if there are more than `limit`."""
+def read_notes(folder: Path, *, sample_rate: int, seconds: float, limit: int | None = None) -> list[tuple[int, Tensor]]:
+    """Return pitches and waveforms `(time,)`, at most `limit` of them, spread over the folder."""
     paths = [path for path in sorted(folder.glob("*.wav")) if re.search(r"(\d+)$", path.stem)]
-    paths = paths[:: max(1, len(paths) // limit)]
+    if limit is not None:
+        paths = paths[:: max(1, math.ceil(len(paths) / limit))]
     notes = []
     for path in paths:
         found = re.search(r"(\d+)$", path.stem)
@@ -74,6 +79,7 @@ def read_notes(folder: Path, *, sample_rate: int, seconds: float, limit: int) ->
         waveform, rate = soundfile.read(path, dtype="float64", always_2d=True)
         mono = soxr.resample(waveform.mean(axis=1), rate, sample_rate, quality="HQ")[: round(seconds * sample_rate)]
         mono = np.pad(mono, (0, round(seconds * sample_rate) - len(mono)))
+        mono -= mono.mean()
         mono *= PEAK / max(float(np.abs(mono).max()), 1e-9)
         notes.append((int(found[1]), torch.from_numpy(mono).float()))
     return notes
@@ -99,17 +105,37 @@ def measure(form: Representation, notes: list[tuple[int, Tensor]], *, perturb: f
     return results
 
 
+def medians(results: list[Result]) -> list[tuple[float, float]]:
+    """Return the medians of SC and LSD over all notes, then over those of each range; NaN where there are none."""
+    rows = []
+    for low, high in ((0, 128), *RANGES):
+        inside = [(one.sc, one.lsd) for one in results if low <= one.pitch < high]
+        sc, lsd = np.median(inside, axis=0) if inside else (math.nan, math.nan)
+        rows.append((float(sc), float(lsd)))
+    return rows
+
+
 def line(kind: str, form: Representation, results: list[Result]) -> str:
     """One line of the table."""
-    sc, lsd = (np.array([getattr(one, name) for one in results]) for name in ("sc", "lsd"))
-    pitch = np.array([one.pitch for one in results])
-    cells = [f"{kind:<13}{np.prod(form.shape):>8}", f"{np.median(sc):.3f} {np.median(lsd):5.2f}"]
-    cells.append(f"{sc.mean():.3f} {lsd.mean():5.2f}")
-    for low, high in RANGES:
-        inside = (pitch >= low) & (pitch < high)
-        cells.append(f"{np.median(sc[inside]):.3f} {np.median(lsd[inside]):5.2f}" if inside.any() else " " * 11)
-    cost = (np.mean([getattr(one, name) for one in results]) for name in ("encode_seconds", "decode_seconds"))
-    return " | ".join([*cells, " ".join(f"{one:.3f}" for one in cost)])
+    over_all, *by_range = medians(results)
+    mean = tuple(np.mean([(one.sc, one.lsd) for one in results], axis=0))
+    cost = np.mean([(one.encode_seconds, one.decode_seconds) for one in results], axis=0)
+    cells = [" " * 11 if math.isnan(sc) else f"{sc:.3f} {lsd:5.2f}" for sc, lsd in (over_all, mean, *by_range)]
+    return " | ".join([f"{kind:<13}{np.prod(form.shape):>8}", *cells, f"{cost[0]:.3f} {cost[1]:.3f}"])
+
+
+def verdict(ours: list[Result], theirs: list[Result]) -> str:
+    """Say whether the first representation is ahead in both medians, and where it does worst against the second."""
+    (sc, lsd), *by_range = medians(ours)
+    (other_sc, other_lsd), *other_by_range = medians(theirs)
+    behind = [a[1] - b[1] for a, b in zip(by_range, other_by_range, strict=True)]
+    worst = int(np.nanargmax(behind))
+    is_ahead = sc < other_sc and lsd < other_lsd
+    return (
+        f"harmonic is {'ahead of' if is_ahead else 'NOT ahead of'} mel_if in both medians: SC {sc:.3f} to "
+        f"{other_sc:.3f}, LSD {lsd:.2f} to {other_lsd:.2f} dB; at worst {behind[worst]:+.2f} dB, in the range "
+        f"{RANGES[worst][0]}-{RANGES[worst][1]}"
+    )
 
 
 def header(notes: list[tuple[int, Tensor]]) -> str:
@@ -120,26 +146,39 @@ def header(notes: list[tuple[int, Tensor]]) -> str:
     return " | ".join([*columns, "CPU-s encode, decode"])
 
 
+def show_table(
+    notes: list[tuple[int, Tensor]], kinds: list[str], sample_rate: int, seconds: float, perturb: float
+) -> None:
+    """Measure representations on the same notes and show a line for each as soon as it is there."""
+    sys.stdout.write(header(notes) + "\n")
+    found: dict[str, list[Result]] = {}
+    for kind in kinds:
+        config = HarmonicConfig() if kind == "harmonic" else SpectrogramConfig.model_validate({"kind": kind})
+        form = representation_of(config, sample_rate=sample_rate, seconds=seconds)
+        found[kind] = measure(form, notes, perturb=perturb)
+        sys.stdout.write(line(kind, form, found[kind]) + "\n")
+        sys.stdout.flush()
+    if {"harmonic", "mel_if"} <= found.keys():
+        sys.stdout.write(verdict(found["harmonic"], found["mel_if"]) + "\n")
+
+
 def main() -> None:
     """Measure and show."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--sample-rate", type=int, default=16_000)
     parser.add_argument("--seconds", type=float, default=4.0)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
     parser.add_argument("--perturb", type=float, default=0.0)
-    parser.add_argument("--limit", type=int, default=60)
+    parser.add_argument("--limit", type=int)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    notes = read_notes(given.folder, sample_rate=given.sample_rate, seconds=given.seconds, limit=given.limit)
-    if not notes:
-        parser.error(f"no WAV files named with a pitch in {given.folder}")
-    sys.stdout.write(header(notes) + "\n")
-    for kind in given.kinds:
-        config = HarmonicConfig() if kind == "harmonic" else SpectrogramConfig.model_validate({"kind": kind})
-        form = representation_of(config, sample_rate=given.sample_rate, seconds=given.seconds)
-        sys.stdout.write(line(kind, form, measure(form, notes, perturb=given.perturb)) + "\n")
-        sys.stdout.flush()
+    for folder in given.folders:
+        notes = read_notes(folder, sample_rate=given.sample_rate, seconds=given.seconds, limit=given.limit)
+        if not notes:
+            parser.error(f"no WAV files named with a pitch in {folder}")
+        sys.stdout.write(f"{folder.name}: {len(notes)} notes at {given.sample_rate} Hz\n")
+        show_table(notes, given.kinds, given.sample_rate, given.seconds, given.perturb)
 
 
 if __name__ == "__main__":
