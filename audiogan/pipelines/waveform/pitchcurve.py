@@ -1,12 +1,11 @@
-"""The pitch of a melody over time, the notes in it, and whether it is a melody at all.
+"""The pitch of a melody over time, and whether it is a melody at all.
 
 swift-f0 follows the pitch (optional extra `pitch`), librosa's pYIN where it is not installed (Mauch and Dixon 2014; ten
-times slower). Notes begin where the sound sets in, where the spectrum jumps up, and where the pitch leaves the note.
+times slower); `pitchslips` mends what they slip, and notes that are an octave off as a whole are put right here.
 Several notes at once are told from one by the peaks of the spectrum: in a melody they lie at multiples of the pitch.
 """
 
 import math
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,23 +13,22 @@ from numpy.typing import NDArray
 
 from audiogan.corpus.audio import resample
 from audiogan.corpus.notes import hz_of
-from audiogan.corpus.pitchtrack import TRACK_RATE, find_onsets, has_tracker
+from audiogan.corpus.pitchtrack import TRACK_RATE, has_tracker
 from audiogan.corpus.tuning import check_octave
 from audiogan.errors import CorpusError
+from audiogan.pipelines.waveform.pitchslips import join_slips, mend
+from audiogan.pipelines.waveform.segmentation import HOP_SECONDS, Heard
 from audiogan.pipelines.waveform.sound import Waveform
 
-HOP_SECONDS = 0.01
 LOWEST_HZ, HIGHEST_HZ = 32.7, 2093.0
 _VOICED = 0.5
 _HEARD_DB = 45.0
-_LEAVES_CENTS, _LEAVES_FRAMES = 80.0, 4
-_SHORTEST_FRAMES, _GAP_FRAMES = 5, 3
 _N_FFT = 2048
 _N_PARTIALS = 10
 # Bells and notes of one voice had 0.98 and more, thirds and triads 0.81 and less; fifths are told by the fundamental.
 _PEAK_SHARE, _EXPLAINED, _LEAST_FIRST, _FIRST_HZ = 1e-3, 0.9, 1e-3, 100.0
 _CHECKED_FRAMES = 400
-_OCTAVE_SECONDS = 0.1
+_OCTAVE_SECONDS, _OCTAVE_PERIODS = 0.2, 20.0  # shorter ones show too little of a comb
 
 Array = NDArray[np.float64]
 
@@ -40,14 +38,6 @@ class Curve(NamedTuple):
 
     hz: Array
     voiced: NDArray[np.bool_]
-
-
-class Heard(NamedTuple):
-    """A note of a melody: first frame, the one after its last, its MIDI pitch."""
-
-    first: int
-    stop: int
-    pitch: float
 
 
 def follow_pitch(waveform: Waveform, sample_rate: int) -> Curve:
@@ -68,8 +58,17 @@ def follow_pitch(waveform: Waveform, sample_rate: int) -> Curve:
     if not voiced.any():
         raise CorpusError("no pitch was heard; expected a melody of one voice", "no_pitch")
     nearest = np.clip(np.searchsorted(times, at - (times[1] - times[0]) / 2), 0, len(times) - 1)
+    is_voiced = voiced[nearest] & _is_heard(sound, len(at))
+    hop = round(HOP_SECONDS * TRACK_RATE)
     smooth = np.exp(np.interp(at, times[voiced], np.log(hz[voiced])))
-    return Curve(smooth, voiced[nearest] & _is_heard(sound, len(at)))
+    smooth = mend(smooth, is_voiced, sound, hop)
+    return Curve(_joined(smooth, is_voiced), is_voiced)
+
+
+def _joined(hz: Array, voiced: NDArray[np.bool_]) -> Array:
+    """The curve with straight lines, in octaves, over what is not voiced."""
+    frames = np.flatnonzero(voiced)
+    return np.exp(np.interp(np.arange(len(hz)), frames, np.log(hz[frames]))) if len(frames) else hz
 
 
 def _swift(sound: Waveform) -> tuple[Array, Array, NDArray[np.bool_]]:
@@ -101,58 +100,7 @@ def _is_heard(sound: Waveform, n_frames: int) -> NDArray[np.bool_]:
     return power > power.max(initial=0.0) * 10 ** (-_HEARD_DB / 10)
 
 
-# ---- notes
-
-
-def notes_of(curve: Curve, waveform: Waveform, sample_rate: int) -> list[Heard]:
-    """Cut a melody into notes, in order and not overlapping.
-
-    Args:
-        curve: Of the melody.
-        waveform: `(time,)`.
-        sample_rate: In Hz.
-
-    Raises:
-        CorpusError: `no_pitch`: no note of 50 ms or more.
-    """
-    onsets = {round(time / HOP_SECONDS) for time in find_onsets(waveform, sample_rate).tolist()}
-    octaves = 12 * np.log2(curve.hz / 440.0)
-    found = []
-    for first, stop in _runs(curve.voiced):
-        edges = [first, *_changes(octaves, first, stop, onsets), stop]
-        for a, b in pairwise(edges):
-            if b - a >= _SHORTEST_FRAMES:
-                found.append(Heard(a, b, 69 + float(np.median(octaves[a:b]))))
-    if not found:
-        raise CorpusError("no note of 50 ms or more was heard; expected a melody of one voice", "no_pitch")
-    return found
-
-
-def _runs(voiced: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """First frames and ends of voiced stretches; gaps of up to 30 ms belong to them."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], voiced.astype(np.int8), [0]])))
-    runs: list[tuple[int, int]] = []
-    for first, stop in edges.reshape(-1, 2).tolist():
-        if runs and first - runs[-1][1] <= _GAP_FRAMES:
-            runs[-1] = (runs[-1][0], stop)
-        else:
-            runs.append((first, stop))
-    return runs
-
-
-def _changes(semitones: Array, first: int, stop: int, onsets: set[int]) -> list[int]:
-    """Frames inside a stretch at which another note begins."""
-    changes, begin, away = [], first, 0
-    for frame in range(first + 1, stop):
-        held = float(np.median(semitones[max(begin, frame - 30) : max(begin + 1, frame - away)]))
-        away = away + 1 if abs(semitones[frame] - held) * 100 > _LEAVES_CENTS else 0
-        if away >= _LEAVES_FRAMES:
-            begin, away = frame - _LEAVES_FRAMES + 1, 0
-            changes.append(begin)
-        elif frame in onsets and frame - begin >= _SHORTEST_FRAMES:
-            begin, away = frame, 0
-            changes.append(begin)
-    return [change for change in changes if stop - change >= _SHORTEST_FRAMES]
+# ---- octaves
 
 
 def check_octaves(curve: Curve, notes: list[Heard], waveform: Waveform, sample_rate: int) -> tuple[Curve, list[Heard]]:
@@ -164,12 +112,14 @@ def check_octaves(curve: Curve, notes: list[Heard], waveform: Waveform, sample_r
         waveform: `(time,)`.
         sample_rate: In Hz.
     """
-    hz, checked = curve.hz.copy(), []
+    hz, notes = join_slips(curve.hz, notes, waveform, sample_rate)
+    checked = []
     for note in notes:
         first, stop = (round(frame * HOP_SECONDS * sample_rate) for frame in (note.first, note.stop))
         ratio = 1.0
-        if stop - first > _OCTAVE_SECONDS * sample_rate and stop <= len(waveform):
-            estimate = hz_of(note.pitch)
+        estimate = hz_of(note.pitch)
+        least = max(_OCTAVE_SECONDS, _OCTAVE_PERIODS / estimate)
+        if stop - first > least * sample_rate and stop <= len(waveform):
             ratio = check_octave(waveform[first:stop], sample_rate, estimate) / estimate
         hz[note.first : note.stop] *= ratio
         checked.append(note._replace(pitch=note.pitch + 12 * math.log2(ratio)))

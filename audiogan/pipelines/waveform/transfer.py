@@ -6,41 +6,43 @@ own sound, breath and consonants are left out. A melody outside the trained rang
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from audiogan.adversarial.game import seed_of
 from audiogan.corpus.audio import Recording
 from audiogan.corpus.limits import refuse
+from audiogan.corpus.notes import A4, A4_HZ
 from audiogan.errors import UnsupportedError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.lengthening import frame_levels_db
 from audiogan.pipelines.waveform.loudness import FLOOR_DB, loudness_curve
-from audiogan.pipelines.waveform.pitchcurve import (
-    HOP_SECONDS,
-    Curve,
-    Heard,
-    check_octaves,
-    check_one_voice,
-    follow_pitch,
-    notes_of,
-)
-from audiogan.pipelines.waveform.sound import Sound, Waveform, check_rate, levelled, soften
+from audiogan.pipelines.waveform.pitchcurve import Curve, check_octaves, check_one_voice, follow_pitch
+from audiogan.pipelines.waveform.segmentation import HOP_SECONDS, Heard, notes_of
+from audiogan.pipelines.waveform.sound import Sound, Waveform, check_rate, levelled, rise, soften
 from audiogan.pipelines.waveform.synthesis import rate_warnings
 from audiogan.pipelines.waveform.timbre import Timbre, check_timbre
-from audiogan.pipelines.waveform.voice import Played, Voice, into_range, make_planes
+from audiogan.pipelines.waveform.voice import Played, Voice, into_range, make_planes, represent
 from audiogan.representation.base import HarmonicConfig
+from audiogan.representation.harmonic import Harmonic
 
 LONGEST_SOURCE = 600.0
 RELEASE_SECONDS = 0.06
 MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -80.0
 QUIETEST_DB = 70.0  # below the loudest, the source counts as silent
 LOUD_VELOCITY, LEAST_VELOCITY = 0.9, 0.2
-_SMOOTH_FRAMES = 5
+BEGINS_BELOW_TOP_DB, JOINED_BELOW_TOP_DB = 20.0, 6.0
+TOP_SECONDS, MOST_SKIPPED = 0.5, 0.2
+JOINED_SECONDS, CUT_SECONDS = 0.015, 0.003
+PLANES_AT_ONCE = 64  # notes; those of ten minutes, all at once, would take hundreds of megabytes
+AUDIBLE_DB, LEAST_VOICED = 45.0, 0.6
+_SMOOTH_FRAMES, _SAMPLES_AT_ONCE = 5, 1 << 20
 
 
 def transfer(
@@ -50,7 +52,7 @@ def transfer(
 
     Args:
         model: Trained networks.
-        source: A melody of one voice, up to 600 s.
+        source: A melody of one voice, up to 600 s; one channel, as `corpus.audio` reads it.
         timbre: To play it in.
         seed: Of the noise.
         sample_rate: Hz, 16,000 to 48,000; None for the model's own.
@@ -69,7 +71,8 @@ def transfer(
     voice = Voice(config, check_rate(sample_rate, config.sample_rate), RELEASE_SECONDS)
     waveform = source.waveform
     curve = follow_pitch(waveform, source.sample_rate)
-    curve, heard = check_octaves(curve, notes_of(curve, waveform, source.sample_rate), waveform, source.sample_rate)
+    heard = notes_of(curve.hz, curve.voiced, waveform, source.sample_rate)
+    curve, heard = check_octaves(curve, heard, waveform, source.sample_rate)
     check_one_voice(curve, waveform, source.sample_rate)
     levels = loudness_curve(waveform, source.sample_rate)
     octaves = _octaves(heard, config)
@@ -77,7 +80,7 @@ def transfer(
     n_samples = math.ceil(source.seconds * voice.sample_rate)
     mix = _mixed(model, voice, curve, heard, played, n_samples, seed)
     shaped = soften(follow_levels(mix, voice.sample_rate, levels), voice.sample_rate)
-    facts = _facts(heard, played, octaves, curve, config, voice.sample_rate)
+    facts = _facts(heard, played, octaves, _voiced_share(curve, levels), config, voice.sample_rate)
     facts |= {"timbre": timbre.as_json(), "seed": seed, "seconds": round(n_samples / voice.sample_rate, 4)}
     return Sound(levelled(shaped), voice.sample_rate, facts)
 
@@ -117,21 +120,66 @@ def _mixed(
 ) -> Waveform:
     """All notes, bent as the curve says, in their places: `(n_samples,)`."""
     mix = np.zeros(n_samples, dtype=np.float32)
-    semitones = 12 * np.log2(curve.hz / 440.0)
-    for number, planes in enumerate(make_planes(model, played)):
-        first, stop, _ = heard[number]
-        own = semitones[first:stop]
-        cents = torch.from_numpy(100 * (own - np.median(own)))
-        seconds = (stop - first) * HOP_SECONDS
-        total = seconds + voice.release
-        n_more = math.ceil(voice.release / HOP_SECONDS) + 1  # n + 1 points span n hops
-        bent = torch.cat([cents, cents[-1:].expand(n_more)])  # one point every 10 ms, held while it is let go
-        dry = voice.dry(planes, played[number].pitch, total, cents=bent.float(), seed=seed_of(seed, "noise", number))
-        note = voice.let_go(dry, seconds)
-        place = round(first * HOP_SECONDS * voice.sample_rate)
-        part = mix[place : place + len(note)]
-        part += note[: len(part)]
+    for number, planes in enumerate(_planes(model, played)):
+        note, is_joined = heard[number], number > 0 and not heard[number].has_attack
+        sound = _sounded(voice, planes, note, played[number].pitch, bend_of(curve, note), is_joined, seed, number)
+        place = round(note.first * HOP_SECONDS * voice.sample_rate)
+        part = mix[place : place + len(sound)]
+        part += sound[: len(part)]
     return mix
+
+
+def _sounded(
+    voice: Voice,
+    planes: Tensor,
+    note: Heard,
+    pitch: float,
+    bend: NDArray[np.float64],
+    is_joined: bool,
+    seed: int,
+    number: int,
+) -> Waveform:
+    """One note with its release, `(time,)`: from where it can be heard, or from where it is full if it is joined on."""
+    n_skipped = _n_skipped(voice, planes, JOINED_BELOW_TOP_DB if is_joined else BEGINS_BELOW_TOP_DB)
+    n_more = math.ceil(voice.release / HOP_SECONDS) + 1  # n + 1 points span n hops
+    bent = torch.from_numpy(np.pad(bend, (n_skipped, n_more), mode="edge")).float()  # one point every 10 ms
+    seconds, skipped = (note.stop - note.first) * HOP_SECONDS, n_skipped * HOP_SECONDS
+    total = skipped + seconds + voice.release
+    dry = voice.dry(planes, pitch, total, cents=bent, seed=seed_of(seed, "noise", number))
+    dry = dry[round(skipped * voice.sample_rate) :].copy()
+    n_rise = min(len(dry), round((JOINED_SECONDS if is_joined else CUT_SECONDS) * voice.sample_rate))
+    if n_skipped:
+        dry[:n_rise] *= rise(n_rise)
+    return voice.let_go(dry, seconds)
+
+
+def _n_skipped(voice: Voice, planes: Tensor, below_top_db: float) -> int:
+    """Hops until the model's own note comes within `below_top_db` of its top: its attack would delay the onset."""
+    representation = represent(voice.config)
+    assert isinstance(representation, Harmonic), "checked by transfer"
+    times, levels = representation.times, frame_levels_db(planes)
+    early = times <= TOP_SECONDS
+    above = (levels[early] >= levels[early].max() - below_top_db).nonzero()
+    return min(round(float(times[early][above[0, 0]]) / HOP_SECONDS), round(MOST_SKIPPED / HOP_SECONDS))
+
+
+def bend_of(curve: Curve, note: Heard) -> NDArray[np.float64]:
+    """Return cents against the pitch of a note, `(frame,)`, level before its first sure frame and after the last.
+
+    Args:
+        curve: Of the melody.
+        note: Of it.
+    """
+    frames = np.arange(note.first, note.stop)
+    sure = frames[curve.voiced[frames]]
+    if len(sure):  # joined over a gap, the curve would slide in from the note before
+        frames = np.clip(frames, sure[0], sure[-1])
+    return 100 * (A4 + 12 * np.log2(curve.hz[frames] / A4_HZ) - note.pitch)
+
+
+def _planes(model: Model, played: Sequence[Played]) -> Iterator[Tensor]:
+    for first in range(0, len(played), PLANES_AT_ONCE):
+        yield from make_planes(model, played[first : first + PLANES_AT_ONCE])
 
 
 def follow_levels(waveform: Waveform, sample_rate: int, wanted: NDArray[np.float64]) -> Waveform:
@@ -154,16 +202,27 @@ def follow_levels(waveform: Waveform, sample_rate: int, wanted: NDArray[np.float
     kernel = np.hanning(_SMOOTH_FRAMES + 2)[1:-1]
     width = _SMOOTH_FRAMES // 2
     gain_db = np.convolve(np.pad(gain_db, width, mode="edge"), kernel / kernel.sum(), mode="valid")
-    at = np.arange(len(waveform)) / sample_rate
-    gain = np.interp(at, np.arange(n_frames) * HOP_SECONDS, 10 ** (gain_db / 20))
-    return (waveform * gain).astype(np.float32)
+    points, gain = np.arange(n_frames) * HOP_SECONDS, 10 ** (gain_db / 20)
+    shaped = np.empty(len(waveform), dtype=np.float32)
+    for first in range(0, len(waveform), _SAMPLES_AT_ONCE):  # ten minutes in doubles would take half a gigabyte
+        part = slice(first, first + _SAMPLES_AT_ONCE)
+        at = np.arange(first, first + len(waveform[part])) / sample_rate
+        shaped[part] = waveform[part] * np.interp(at, points, gain)
+    return shaped
+
+
+def _voiced_share(curve: Curve, levels: NDArray[np.float64]) -> float:
+    """Share of the frames with a pitch, of those that can be heard."""
+    n_frames = min(len(curve.voiced), len(levels))
+    audible = levels[:n_frames] > levels.max() - AUDIBLE_DB
+    return float(np.mean(curve.voiced[:n_frames][audible]))
 
 
 def _facts(
     heard: Sequence[Heard],
     played: Sequence[Played],
     octaves: int,
-    curve: Curve,
+    voiced_share: float,
     config: Config,
     sample_rate: int,
 ) -> dict[str, Any]:
@@ -176,10 +235,12 @@ def _facts(
     ]
     if folded:
         warnings.append(f"{len(folded)} of {len(heard)} notes outside the trained range {low}-{high} moved by octaves")
+    if voiced_share < LEAST_VOICED:
+        warnings.append(f"a pitch was heard in {100 * voiced_share:.0f} % of what sounds; the rest is left out")
     return {
         "n_notes": len(heard),
         "octaves": octaves,
-        "voiced_share": round(float(np.mean(curve.voiced)), 4),
+        "voiced_share": round(voiced_share, 4),
         "notes": [
             {
                 "onset": round(note.first * HOP_SECONDS, 2),

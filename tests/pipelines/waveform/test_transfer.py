@@ -1,5 +1,6 @@
 """Melodies in another timbre: pitch curve, loudness and times are those of the recording."""
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,13 @@ from audiogan.corpus.pitchtrack import has_tracker
 from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.pipelines.waveform import pitchcurve
 from audiogan.pipelines.waveform.loudness import loudness_curve
+from audiogan.pipelines.waveform.segmentation import Heard
 from audiogan.pipelines.waveform.timbre import Timbre
-from audiogan.pipelines.waveform.transfer import MOST_GAIN_DB, follow_levels, transfer
-from audiogan.pipelines.waveform.voice import Voice
+from audiogan.pipelines.waveform.transfer import MOST_GAIN_DB, bend_of, follow_levels, transfer
+from audiogan.pipelines.waveform.voice import Voice, represent
 from audiogan.representation.base import SpectrogramConfig
+from audiogan.representation.harmonic import Harmonic
+from audiogan.representation.tracks import AMPLITUDE_POWER
 from tests.pipelines.waveform.small_sounds import (
     CONFIG,
     RATE,
@@ -90,7 +94,7 @@ def test_the_points_of_a_bend_are_10_ms_apart(monkeypatch: pytest.MonkeyPatch) -
 def test_a_pitch_is_corrected_by_the_ratio_that_was_found(monkeypatch: pytest.MonkeyPatch, part: int) -> None:
     monkeypatch.setattr(pitchcurve, "check_octave", lambda waveform, rate, hz: hz / part)
     curve = pitchcurve.Curve(np.full(50, 440.0), np.ones(50, dtype=bool))
-    found, notes = pitchcurve.check_octaves(curve, [pitchcurve.Heard(10, 40, 69.0)], tone(440.0), RATE)
+    found, notes = pitchcurve.check_octaves(curve, [Heard(10, 40, 69.0)], tone(440.0), RATE)
     assert found.hz[20] == pytest.approx(440 / part)
     assert found.hz[5] == 440
     assert hz_of(notes[0].pitch) == pytest.approx(440 / part)
@@ -164,6 +168,13 @@ def test_levels_are_followed_within_a_bound() -> None:
     assert np.isfinite(follow_levels(np.zeros(RATE, np.float32), RATE, wanted)).all()
 
 
+def test_levels_are_followed_alike_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    source, other = tone(300.0, decay=20), tone(440.0)
+    whole = follow_levels(other, RATE, loudness_curve(source, RATE))
+    monkeypatch.setattr(sys.modules[transfer.__module__], "_SAMPLES_AT_ONCE", 1000)
+    assert np.array_equal(follow_levels(other, RATE, loudness_curve(source, RATE)), whole)
+
+
 def test_a_model_that_cannot_bend_says_so() -> None:
     config = CONFIG.model_copy(update={"representation": SpectrogramConfig()})
     model = model_of(Echo())
@@ -175,3 +186,67 @@ def test_a_model_that_cannot_bend_says_so() -> None:
 def test_a_long_recording_is_refused() -> None:
     with pytest.raises(CorpusError, match="at most 600 s"):
         transfer(model_of(Echo()), recording(np.zeros(601 * 8000, np.float32), 8000), PLAIN)
+
+
+class Slow(Echo):
+    """A generator whose notes take a fifth of a second to rise."""
+
+    def forward(self, *given: Any, **more: Any) -> Tensor:
+        planes = super().forward(*given, **more)
+        representation = represent(CONFIG)
+        assert isinstance(representation, Harmonic)
+        times = representation.times
+        rise = ((times - 0.05) / 0.2).clamp(1e-3, 1)
+        louder = (planes[:, 0, :, 1:] + 1) / 2 * rise**AMPLITUDE_POWER
+        planes[:, 0, :, 1:] = 2 * louder - 1
+        return planes
+
+
+@needs_tracker
+def test_the_attack_of_the_model_does_not_delay_an_onset() -> None:
+    source = melody((60, 0.4, 1.0), (64, 0.4, 1.0))
+    made, before = (
+        loudness_curve(wave, RATE) for wave in (transfer(model_of(Slow()), recording(source), PLAIN).waveform, source)
+    )
+    for first in (0, 45):
+        spans = (levels[first : first + 40] for levels in (made, before))
+        begins = [int(np.argmax(span > span.max() - 10)) for span in spans]
+        assert abs(begins[0] - begins[1]) <= 1
+
+
+@needs_tracker
+def test_joined_notes_begin_inside_their_attack() -> None:
+    hz = np.where(np.arange(RATE) < RATE // 2, hz_of(60), hz_of(64))
+    phase = 2 * np.pi * np.cumsum(hz) / RATE
+    source = np.sum([0.3 * np.cos(k * phase) / k for k in range(1, 6)], axis=0).astype(np.float32)
+    made = transfer(model_of(Slow()), recording(source), PLAIN)
+    assert made.facts["n_notes"] == 2
+    part = made.waveform[round(0.53 * RATE) : round(0.6 * RATE)]
+    assert measured_hz(part, RATE, hz_of(64)) == pytest.approx(hz_of(64), rel=0.01)
+    assert is_click_free(made.waveform, RATE)
+
+
+def test_a_bend_is_level_where_the_pitch_is_not_sure() -> None:
+    curve = pitchcurve.Curve(np.linspace(400, 480, 40), np.arange(40) >= 10)
+    bend = bend_of(curve, Heard(5, 30, 69.0))
+    assert len(bend) == 25
+    assert bend[:6] == pytest.approx(1200 * np.log2(curve.hz[10] / 440))
+    assert bend[-1] == pytest.approx(1200 * np.log2(curve.hz[29] / 440))
+
+
+@needs_tracker
+def test_notes_made_in_portions_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = recording(melody((60, 0.3, 1.0), (64, 0.3, 0.5), (67, 0.3, 1.0)))
+    whole = transfer(model_of(Echo()), source, PLAIN)
+    monkeypatch.setattr(sys.modules[transfer.__module__], "PLANES_AT_ONCE", 2)
+    assert np.array_equal(transfer(model_of(Echo()), source, PLAIN).waveform, whole.waveform)
+
+
+@needs_tracker
+def test_what_has_mostly_no_pitch_is_said() -> None:
+    hiss = 0.2 * np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32)
+    source = recording(np.concatenate([melody((60, 0.8, 1.0)), hiss]))
+    facts = transfer(model_of(Echo()), source, PLAIN).facts
+    assert facts["voiced_share"] < 0.4
+    assert any("of what sounds; the rest is left out" in warning for warning in facts["warnings"])
+    assert not transfer(model_of(Echo()), recording(melody((60, 0.8, 1.0))), PLAIN).facts["warnings"]
