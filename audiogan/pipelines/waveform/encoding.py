@@ -2,10 +2,12 @@
 
 The pitch is given, told by the name, or estimated. A recording of several notes, where swift-f0 is there to find them,
 gives the mean of their timbres. `refine` moves h and z by gradient against the planes of the note (the first step of
-pivotal tuning, arXiv 2106.05744); the head, which holds phases, does not count.
+pivotal tuning, arXiv 2106.05744); the head, which holds phases, does not count. What the model's own sound then still
+lacks goes with the timbre as its detail.
 """
 
 import math
+from dataclasses import replace
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -21,13 +23,16 @@ from audiogan.corpus.tuning import measure_tuning
 from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.detail import detail_of
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, on_sphere
+from audiogan.pipelines.waveform.lengthening import frame_levels_db
 from audiogan.pipelines.waveform.pitchcurve import follow_pitch
 from audiogan.pipelines.waveform.residual import Generator
 from audiogan.pipelines.waveform.sound import Waveform
 from audiogan.pipelines.waveform.style import StyleGenerator
 from audiogan.pipelines.waveform.timbre import Timbre, dims_of, z_for
-from audiogan.pipelines.waveform.voice import check_pitch, represent
+from audiogan.pipelines.waveform.voice import Played, check_pitch, make_planes, represent
+from audiogan.representation.base import HarmonicConfig
 
 REFINE_STEPS = 60
 REFINE_RATE = 0.02
@@ -35,6 +40,7 @@ PRIOR = 1e-3
 VELOCITY = 0.8
 MOST_NOTES = 16
 MIN_SECONDS = 0.1
+LET_GO_DB = -40.0  # under its loudest frame, a recording counts as over
 _SILENCE = 1e-3
 
 
@@ -83,7 +89,8 @@ def timbre_of(
         h = on_sphere((weight[:, None] * h).sum(0) / weight.sum())
     z = z_for(dims_of(model)[0], seed, "timbre of")
     timbre = Timbre(h.cpu().numpy(), z, stem or "recording", model.sha256)
-    return refined(model, timbre, max(examples, key=lambda one: one.weight)) if refine else timbre
+    longest = max(examples, key=lambda one: one.weight)
+    return detailed(model, refined(model, timbre, longest) if refine else timbre, longest)
 
 
 def _known_pitch(pitch: float | None, stem: str) -> float | None:
@@ -130,6 +137,24 @@ def _example(config: Config, waveform: Waveform, sample_rate: int, pitch: float,
     return Example(planes, torch.tensor([played], dtype=torch.float32), 1.0)
 
 
+@torch.no_grad()
+def detailed(model: Model, timbre: Timbre, example: Example) -> Timbre:
+    """Return a timbre with what the model's own sound lacks against a note; as it was where planes are no partials.
+
+    Args:
+        model: Trained networks.
+        timbre: With h.
+        example: The note.
+    """
+    if not isinstance(model.config.representation, HarmonicConfig):
+        return timbre
+    pitch = float(example.pitch)
+    made = make_planes(model, [Played(replace(timbre, details=()), pitch, VELOCITY)])[0]
+    levels = frame_levels_db(example.planes[0])
+    last = int((levels > levels.max() + LET_GO_DB).nonzero()[-1])
+    return replace(timbre, details=(detail_of(made, example.planes[0], pitch, last),))
+
+
 def refined(model: Model, timbre: Timbre, example: Example, *, n_steps: int = REFINE_STEPS) -> Timbre:
     """Return a timbre moved until the generator's planes come near those of a note; never further than it was.
 
@@ -165,4 +190,4 @@ def refined(model: Model, timbre: Timbre, example: Example, *, n_steps: int = RE
             (now + PRIOR * z.square().mean()).backward()
             optimizer.step()
             schedule.step()
-    return Timbre(best_h[0].cpu().numpy(), best_z[0].cpu().numpy(), timbre.name, timbre.model)
+    return replace(timbre, h=best_h[0].cpu().numpy(), z=best_z[0].cpu().numpy())

@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
+from audiogan.adversarial.augment import Augment, AugmentConfig
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
 from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss
 from audiogan.adversarial.penalty import r1_r2
 from audiogan.adversarial.schedule import Schedule
+from audiogan.pipelines.waveform.augment import N_DRAWS, transforms_of
 from audiogan.pipelines.waveform.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, divergence, info_nce, pitch_loss, reverse_gradient
@@ -77,6 +79,10 @@ class GameConfig(BaseModel):
     )
     generator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of fakes, for G.")
     discriminator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of reals, for D.")
+    augment: AugmentConfig = Field(
+        default=AugmentConfig(probability=Schedule(start=0.0, end=0.5, shape="linear")),
+        description="How often D is shown a pair in another colour, with another envelope, with a gap.",
+    )
     timbre: TimbreConfig = Field(default=TimbreConfig(), description="Terms of the timbre encoder.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
 
@@ -147,6 +153,7 @@ class _Terms:
         self.style = isinstance(network, StyleConfig)
         self.objective: Objective = game.objective or ("nonsaturating" if self.style else "rpgan")
         self.interval = game.penalty_interval or (STYLE_INTERVAL if self.style else 1)
+        self.augment = Augment(game.augment, transforms_of(generator.sheet), n_draws=N_DRAWS)
         self.n_examples = 1  # of the last global batch, by which style weighs R1
 
     def gammas(self, moment: Moment, n_examples: int) -> tuple[float, float]:
@@ -177,7 +184,11 @@ class _Terms:
         z = moment.normal("z", len(real), self.generate.z_dim).to(real)
         fake = self.generate.draw(z, h, pitch, velocity, given)
         shown = other.detach()
-        return Pair(real, fake, pitch, h, own, other, kept, lambda x: self.judge.judge(x, pitch, velocity, shown, kept))
+
+        def judge(planes: Tensor) -> Judged:  # both of a pair are changed alike
+            return self.judge.judge(self.augment(planes, moment, "pair"), pitch, velocity, shown, kept)
+
+        return Pair(real, fake, pitch, h, own, other, kept, judge)
 
     def timbres(
         self, own: Tensor, other: Tensor, moment: Moment, has_partner: Tensor | None = None

@@ -7,6 +7,7 @@ joint blended into the samples; notes that die away get none. Licence and proven
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -159,7 +160,7 @@ def _take(timbre: Timbre, take: int, seed: int) -> Timbre:
         return timbre
     other = z_for(len(timbre.z), seed, "take", take)
     z = (0.9 * timbre.z + np.sqrt(1 - 0.9**2) * other).astype(np.float32)
-    return Timbre(timbre.h, z, timbre.name, timbre.model)
+    return replace(timbre, z=z)
 
 
 def _looped(waveform: Waveform, sample_rate: int, hz: float) -> tuple[Waveform, Loop | None]:

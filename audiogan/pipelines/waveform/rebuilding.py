@@ -10,11 +10,13 @@ from audiogan.corpus.notes import hz_of
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.comparison import Row, mean_of, row
 from audiogan.pipelines.waveform.descriptors import NAN, Array, log_mel, spectra_of
+from audiogan.pipelines.waveform.encoding import Example, detailed
 from audiogan.pipelines.waveform.held_out import HeldOut
+from audiogan.pipelines.waveform.ladder import ladder
 from audiogan.pipelines.waveform.listening import Judged, codes_of, found_row
 from audiogan.pipelines.waveform.measuring import measure_made, sound
 from audiogan.pipelines.waveform.obedience import Retrieval, retrieval, retrieval_among, way_of
-from audiogan.pipelines.waveform.timbre import Timbre, between, dims_of, z_for
+from audiogan.pipelines.waveform.timbre import Timbre, dims_of, z_for
 from audiogan.pipelines.waveform.timbre_vector import describe, mel_distance, place_of, scaled
 from audiogan.pipelines.waveform.voice import Played, make_planes, represent
 
@@ -175,6 +177,15 @@ def _pairs(asked: Judged) -> list[tuple[int, int]]:
     return pairs
 
 
+def _end(model: Model, held: HeldOut, codes: Array | None, place: int, z: NDArray[np.float32]) -> Timbre:
+    """The timbre of a held-out note, as a user's recording gives it: with what the model's own sound lacks."""
+    if codes is None:
+        return Timbre(None, z)
+    planes = torch.from_numpy(held.planes[place].astype(np.float32))[None]
+    example = Example(planes, torch.tensor([float(held.pitch[place])]), 1.0)
+    return detailed(model, Timbre(codes[place].astype(np.float32), z), example)
+
+
 def _ways(asked: Judged, model: Model, pairs: Sequence[tuple[int, int]]) -> tuple[Array, Retrieval | None]:
     """Return `(pair, 4)` facts of the ladders, and whether ends are nearest to their own instrument."""
     held, columns = asked.held, (place_of(SMOOTH[0]), place_of(SMOOTH[1]))
@@ -182,14 +193,13 @@ def _ways(asked: Judged, model: Model, pairs: Sequence[tuple[int, int]]) -> tupl
     facts, ends = [], []
     for number, pair in enumerate(pairs):
         z = [z_for(z_dim, asked.seed, "way", number, end if codes is None else 0) for end in range(2)]
-        first, second = (
-            Timbre(None if codes is None else codes[place].astype(np.float32), z[end]) for end, place in enumerate(pair)
-        )
+        first, second = (_end(model, held, codes, place, z[end]) for end, place in enumerate(pair))
         pitch = asked.into_range(float(held.pitch[list(pair)].mean().round()))
-        notes = [Played(between(model, first, second, share), pitch, 0.8) for share in np.linspace(0, 1, N_RUNGS)]
+        way = ladder(model, first, second, np.linspace(0, 1, N_RUNGS).tolist(), pitch, 0.8)
+        notes = [Played(timbre, pitch, 0.8) for timbre in way]
         vectors = scaled(measure_made(model, notes).vectors, asked.scaler)
-        way = way_of(vectors, columns)
-        facts.append((way.largest, way.length, *way.monotone))
+        found = way_of(vectors, columns)
+        facts.append((found.largest, found.length, *found.monotone))
         ends += [vectors[0], vectors[-1]]
     if codes is None:
         return np.array(facts), None

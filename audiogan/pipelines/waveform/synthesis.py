@@ -14,10 +14,11 @@ from audiogan.adversarial.game import seed_of
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.ladder import ladder
 from audiogan.pipelines.waveform.loudness import equally_loud
 from audiogan.pipelines.waveform.network_config import ClassicConfig
 from audiogan.pipelines.waveform.sound import Sound, check_rate, levelled, velocity_gain
-from audiogan.pipelines.waveform.timbre import Timbre, between, check_timbre, free_timbre
+from audiogan.pipelines.waveform.timbre import Timbre, check_timbre, free_timbre
 from audiogan.pipelines.waveform.voice import (
     Played,
     Voice,
@@ -157,7 +158,8 @@ def interpolate(
         first, second: The ends.
         steps: Notes to make, 2 or more.
         seed: Of the noise.
-        pitch: MIDI; None for the middle of the trained range, or 60 where that is in it.
+        pitch: MIDI; None for the key half-way between the recordings that the ends were taken from, or without
+            recordings 60, or the middle of a trained range that does not hold 60.
         velocity, duration, sample_rate: As `generate` takes them.
 
     Raises:
@@ -169,13 +171,13 @@ def interpolate(
         raise UsageError(f"{steps} steps; expected 2 to {MOST_STEPS}, since both ends are among them")
     for end in (first, second):
         check_timbre(end, model)
-    wanted = check_pitch(_middle(config) if pitch is None else pitch)
+    wanted = check_pitch(_common_pitch(config, first, second) if pitch is None else pitch)
     played = wanted + 12 * into_range(wanted, config)
     velocity = check_velocity(DEFAULT_VELOCITY if velocity is None else velocity)
     duration = check_duration(duration)
     voice = Voice(config, check_rate(sample_rate, config.sample_rate))
     shares = [step / (steps - 1) for step in range(steps)]
-    notes = [Played(between(model, first, second, share), played, velocity) for share in shares]
+    notes = [Played(timbre, played, velocity) for timbre in ladder(model, first, second, shares, played, velocity)]
     noise = seed_of(seed, "noise", 0)  # the same for all: only the timbre moves
     made = [voice.note(planes, played, duration, seed=noise) for planes in make_planes(model, notes)]
     gain = np.float32(velocity_gain(velocity))
@@ -187,6 +189,11 @@ def interpolate(
         )
         for share, note, waveform in zip(shares, notes, equally_loud(made, voice.sample_rate), strict=True)
     ]
+
+
+def _common_pitch(config: Config, *timbres: Timbre) -> float:
+    known = [np.mean([detail.pitch for detail in timbre.details]) for timbre in timbres if timbre.details]
+    return float(np.mean(known).round()) if known else _middle(config)
 
 
 def _middle(config: Config) -> float:

@@ -1,7 +1,8 @@
 """A point in the space of sounds: drawn, saved, read back, and the way between two of them.
 
-h says which instrument, z what h leaves open; a timbre without h is free, and z alone decides. Files are small strict
-JSON and hold no code. Between two timbres z moves on the sphere (slerp) and h on a line, as in training.
+h says which instrument, z what h leaves open; a timbre without h is free, and z alone decides. One taken from a
+recording also carries what the model's own sound lacks against it (see `detail`). Files are small strict JSON and hold
+no code. Between two timbres z moves on the sphere (slerp) and h on a line, as in training.
 """
 
 import json
@@ -22,12 +23,15 @@ from audiogan.corpus.limits import LIMITS, refuse
 from audiogan.corpus.names import clean_text, escape
 from audiogan.corpus.strict_json import parse_json
 from audiogan.pipeline import Model
+from audiogan.pipelines.waveform.detail import MOST_DETAILS, Detail, mixed, parse_detail
 from audiogan.pipelines.waveform.encoder import TimbreEncoder
+from audiogan.representation.base import HarmonicConfig
 
 SCHEMA = "audiogan/timbre/1"
 NARROW = 1e-4  # rad: below, the sphere is flat
 LARGEST = 1e3
 _KEYS = frozenset({"schema", "model", "name", "h", "z"})
+_MORE_KEYS = frozenset({"details"})
 Values = NDArray[np.float32]
 
 
@@ -40,23 +44,26 @@ class Timbre:
         z: `(z_dim,)`.
         name: For people.
         model: Hash of the weights it belongs to; empty where that is not known.
+        details: What the model's own sound lacks against recordings.
     """
 
     h: Values | None = field(repr=False)
     z: Values = field(repr=False)
     name: str = ""
     model: str = ""
+    details: tuple[Detail, ...] = field(default=(), repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values, exact."""
         h = None if self.h is None else [float(value) for value in self.h]
-        return {
+        found = {
             "schema": SCHEMA,
             "model": self.model,
             "name": self.name,
             "h": h,
             "z": [float(value) for value in self.z],
         }
+        return found | ({"details": [detail.as_json() for detail in self.details]} if self.details else {})
 
 
 # ---- drawing
@@ -145,7 +152,7 @@ def between(model: Model, first: Timbre, second: Timbre, share: float) -> Timbre
         a, b = (_null(model) if end.h is None else end.h for end in (first, second))
         h = ((1 - share) * a + share * b).astype(np.float32)
     name = f"{first.name} to {second.name}, {share:.3f}"
-    return Timbre(h, slerp(first.z, second.z, share), name, first.model)
+    return Timbre(h, slerp(first.z, second.z, share), name, first.model, mixed(first.details, second.details, share))
 
 
 def _null(model: Model) -> Values:
@@ -219,6 +226,10 @@ def check_timbre(timbre: Timbre, model: Model, source: str = "timbre") -> None:
     n_h = timbre_dim if timbre.h is None else len(timbre.h)
     if (len(timbre.z), n_h) != (z_dim, timbre_dim):
         refuse("bad_config", f"{source}: z of {len(timbre.z)} and h of {n_h}; expected {z_dim} and {timbre_dim}")
+    representation = model.config.representation
+    n_rows = representation.n_rows if isinstance(representation, HarmonicConfig) else 0
+    if any(detail.values.shape[1] != n_rows for detail in timbre.details):
+        refuse("bad_config", f"{source}: details of another size; expected {n_rows} rows")
     if timbre.model and model.sha256 and timbre.model != model.sha256:
         name = model.name or "this model"
         refuse("bad_config", f"{source}: saved with other weights ({timbre.model[:12]}); expected those of {name}")
@@ -230,13 +241,21 @@ def _parsed(found: Mapping[str, Any], source: str) -> Timbre:
 
     if found.get("schema") != SCHEMA:
         fail(f"no timbre; expected a JSON object with schema {SCHEMA}")
-    if set(found) != _KEYS:
-        odd = ", ".join(sorted(map(escape, set(found) ^ _KEYS)))
+    if set(found) - _MORE_KEYS != _KEYS:
+        odd = ", ".join(sorted(map(escape, (set(found) - _MORE_KEYS) ^ _KEYS)))
         fail(f"keys missing or unknown ({odd}); expected {', '.join(sorted(_KEYS))}")
     if not isinstance(found["name"], str) or not isinstance(found["model"], str):
         fail("name and model; expected texts")
     h = None if found["h"] is None else _values(found["h"], "h", fail)
-    return Timbre(h, _values(found["z"], "z", fail), escape(clean_text(found["name"])), found["model"][:64])
+    details = found.get("details", [])
+    if not isinstance(details, list) or len(details) > MOST_DETAILS:
+        fail(f"details; expected a list of at most {MOST_DETAILS}")
+    try:
+        parsed = tuple(parse_detail(one) for one in details)
+    except ValueError as error:
+        fail(str(error))
+    z = _values(found["z"], "z", fail)
+    return Timbre(h, z, escape(clean_text(found["name"])), found["model"][:64], parsed)
 
 
 def _values(found: object, name: str, fail: Any) -> Values:

@@ -21,6 +21,7 @@ from audiogan.corpus.notes import hz_of
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.detail import with_details
 from audiogan.pipelines.waveform.lengthening import lengthened
 from audiogan.pipelines.waveform.looping import held
 from audiogan.pipelines.waveform.sound import Waveform, capped, soften
@@ -83,7 +84,8 @@ def make_planes(model: Model, notes: Sequence[Played]) -> Tensor:
     for first in range(0, len(notes), CHUNK):
         chunk = list(notes[first : first + CHUNK])
         full = chunk + [chunk[-1]] * (CHUNK - len(chunk))
-        made.append(_chunk(generator, full, model.device)[: len(chunk)])
+        planes = _chunk(generator, full, model.device)[: len(chunk)]
+        made.append(_detailed(model.config, chunk, planes))
     return torch.cat(made)
 
 
@@ -102,6 +104,19 @@ def _chunk(generator: torch.nn.Module, notes: Sequence[Played], device: str) -> 
     z, pitch = batch([note.timbre.z for note in notes]), batch([note.pitch for note in notes])
     planes: Tensor = generator(z, h, pitch, batch([note.velocity for note in notes]), keep)
     return torch.nan_to_num(planes.float(), nan=0.0, posinf=1.0, neginf=-1.0).cpu()
+
+
+def _detailed(config: Config, notes: Sequence[Played], planes: Tensor) -> Tensor:
+    """The planes with what their timbres carry from recordings."""
+    if not any(note.timbre.details for note in notes):
+        return planes
+    mask = represent(config).mask(torch.tensor([hz_of(note.pitch) for note in notes]))
+    return torch.stack(
+        [
+            with_details(one, note.timbre.details, note.pitch, cells)
+            for one, note, cells in zip(planes, notes, mask, strict=True)
+        ]
+    )
 
 
 @dataclass(frozen=True, eq=False)

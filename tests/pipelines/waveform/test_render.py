@@ -89,7 +89,7 @@ def test_drums_are_left_out_and_told() -> None:
     assert sound.facts["n_drums"] == 2
     assert "2 notes of drums left out" in sound.facts["warnings"][0]
     assert sound.seconds < 1
-    with pytest.raises(CorpusError, match="no pitched notes") as refusal:
+    with pytest.raises(CorpusError, match="2 notes of drums and none of a pitch; expected") as refusal:
         render(model_of(Echo()), score.with_tracks((drums,)), [PLAIN])
     assert refusal.value.reason == "no_notes"
 
@@ -141,3 +141,23 @@ def test_what_cannot_be_rendered_is_refused() -> None:
         render(model, piece((0, 1, 60, 1)), [random_timbre(model, 0)], glide=0.0)
     with pytest.raises(CorpusError, match="at most 3600 s"):
         render(model, piece((0, 1_000_000, 60, 1)), [PLAIN])
+
+
+ODD = {
+    "one note": piece((0, 100, 60, 90)),
+    "the ends of the keyboard": piece((0, 50, 0, 90), (60, 110, 127, 90)),
+    "one tick": piece((0, 1, 60, 90), (100, 101, 64, 1)),
+    "two of one pitch at once": piece((0, 50, 60, 90), (0, 100, 60, 90)),
+    "sixteen tracks": Score(
+        100, tuple(Track(Notes.from_list([Note(10 * n, 50 + 10 * n, 40 + n, 90)]), 8 * n) for n in range(16))
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_pieces_sound(name: str) -> None:
+    sound = render(model_of(Echo()), ODD[name], [PLAIN])
+    assert sound.facts["n_notes"] == ODD[name].n_notes
+    assert np.isfinite(sound.waveform).all()
+    assert np.abs(sound.waveform).max() == pytest.approx(0.8, abs=1e-3)
+    assert is_click_free(sound.waveform, RATE) or name == "one tick"
