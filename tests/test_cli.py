@@ -1,6 +1,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -191,7 +192,7 @@ class TestMaking:
         code, out, err = run("vary", clip, tmp_path / "gone.mid", "--out", tmp_path / "out")
         assert code == 5
         assert out.count("01_my_clip.mid") == 1
-        assert "gone.mid: missing:" in err
+        assert f"{tmp_path / 'gone.mid'}: missing: No such file" in err, "the name is told once"
         assert "1 refused, 1 files written" in err
 
     def test_quiet_still_names_what_was_refused(self, run: Run, tmp_path: Path, clip: Path) -> None:
@@ -263,6 +264,37 @@ class TestSounding:
         assert code == 2
         told = "tone_A4.wav is a sound and my clip.mid is a MIDI clip; expected two of a kind"
         assert err == f"audiogan: usage: interpolate: {told}\n"
+
+    @pytest.mark.parametrize(("verb", "more"), [("render", ()), ("transfer", ("--timbre", "random"))])
+    def test_listen_says_what_to_open(
+        self, run: Run, tmp_path: Path, clip: Path, tone: Path, verb: str, more: tuple[str, ...]
+    ) -> None:
+        source = clip if verb == "render" else tone
+        code, out, _ = run(verb, source, *more, "--listen", "--out", tmp_path / "new.wav")
+        assert code == 0
+        assert out.splitlines()[-1] == f"open {tmp_path / 'new.html'}"
+        assert (tmp_path / "new.html").is_file()
+
+    def test_an_unknown_extension_is_one_line(self, run: Run, tmp_path: Path, clip: Path) -> None:
+        code, out, err = run("render", clip, "--out", tmp_path / "x.xyz")
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert ".xyz is not written; expected .wav or .flac" in err
+        assert not (tmp_path / "x.xyz").exists()
+
+    def test_sigterm_leaves_nothing_behind(
+        self, run: Run, tmp_path: Path, fake_sound_model: Model, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def stopped(model: Model, timbre: str, folder: Path, **_: Any) -> None:
+            (folder / "half.wav").write_text("half")
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise AssertionError("the signal was not heard")
+
+        monkeypatch.setattr(fake_sound_model.verbs, "write_instrument", stopped)
+        before = signal.getsignal(signal.SIGTERM)
+        code, out, _ = run("export", "tones", "--out", tmp_path / "out")
+        assert (code, out) == (143, "")
+        assert not (tmp_path / "out").exists()
+        assert signal.getsignal(signal.SIGTERM) == before
 
     def test_export_lists_instrument_and_samples(self, run: Run, tmp_path: Path) -> None:
         code, out, _ = run("export", "notes", "--format", "sfz", "--out", tmp_path / "out")
@@ -422,6 +454,11 @@ def test_inspect_says_a_line_per_file(run: Run, clip: Path) -> None:
     assert out.splitlines()[-1] == "empty_file: 1, ok: 1"
     code, out, _ = run("inspect", clip)
     assert (code, out) == (0, "ok, midi, 16 notes, 4.775 s\n")
+    code, out, _ = run("inspect", clip.parent / "bad.mid")
+    assert (code, out) == (
+        3,
+        f"refused, empty_file: {clip.parent / 'bad.mid'}: 0 bytes; expected a file with content\n",
+    )
 
 
 def test_inspect_judges_sounds_without_torch(tmp_path: Path, tone: Path) -> None:
@@ -441,10 +478,8 @@ def test_inspect_says_a_line_for_a_sound(run: Run, tone: Path) -> None:
 
 def test_inspect_says_that_a_folder_holds_nothing(run: Run, tmp_path: Path) -> None:
     code, out, _ = run("inspect", tmp_path)
-    assert (code, out) == (
-        3,
-        "no music files there; expected .mid files, .npz or .npy rolls, or sounds such as .wav and .flac\n",
-    )
+    expected = "expected .mid files, .npz or .npy rolls, or sounds such as .wav and .flac"
+    assert (code, out) == (3, f"{tmp_path}: no music files there; {expected}\n")
 
 
 def test_long_lists_are_shown_by_their_beginning(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

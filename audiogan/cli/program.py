@@ -1,7 +1,10 @@
 """The program itself: what it is called, its groups of commands, and what happens with a result."""
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -42,7 +45,7 @@ def _begin(
 
 def make(verb: str, *, json: bool, quiet: bool, debug: bool, **options: Any) -> None:
     """Run a verb that makes files; every option of the command is an argument of the verb."""
-    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal, stoppable():
         from audiogan import workflow
 
         verbs: dict[str, Any] = {
@@ -61,16 +64,37 @@ def make(verb: str, *, json: bool, quiet: bool, debug: bool, **options: Any) -> 
         _tell(terminal, verbs[verb](progress=terminal.progress(verb.partition("_")[0]), **options))
 
 
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Let SIGTERM unwind what runs inside the block, as Ctrl-C does, so that nothing half done is left: exit code 143.
+
+    A second signal ends the process at once.
+    """
+
+    def stop(number: int, _: object) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():  # Python lets only that one listen
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def _tell(terminal: Terminal, result: Any) -> None:
     for refusal in result.refused:
-        terminal.warn(f"{refusal.file}: {refusal.reason}: {refusal.message}")
+        terminal.warn(f"{refusal.file}: {refusal.reason}: {refusal.message.removeprefix(f'{refusal.file}: ')}")
     for file in result.files:
         for warning in file.get("warnings") or ():
             terminal.say(f"{file['file']}: {warning}")
     lines = [str(result.folder / file["file"]) for file in result.files]
-    page = result.folder / "index.html"
-    if any(file["file"] == page.name for file in result.files):
-        lines = [f"{len(result.files)} files in {result.folder}", f"open {page}"]
+    pages = [result.folder / file["file"] for file in result.files if file.get("page")]
+    if pages:
+        lines = [f"{len(result.files)} files in {result.folder}", *(f"open {page}" for page in pages)]
     if result.refused:
         terminal.say(f"{len(result.refused)} refused, {len(result.files)} files written")
     terminal.show(result.as_json(), lines, result.exit_code)

@@ -8,6 +8,7 @@ import typer
 
 from audiogan.cli.options import Debug, Json, Quiet
 from audiogan.cli.program import app, layout
+from audiogan.corpus.names import escape
 from audiogan.terminal import Terminal
 
 
@@ -23,7 +24,7 @@ def inspect(
         from audiogan import workflow
 
         found = workflow.inspect(path)
-        terminal.show(found, _verdicts(found), _inspect_code(found))
+        terminal.show(found, _verdicts(path, found), _inspect_code(found))
 
 
 @app.command()
@@ -52,10 +53,11 @@ def doctor(json: Json = False, quiet: Quiet = False, debug: Debug = False) -> No
         terminal.show(found, layout(found))
 
 
-def _verdicts(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say in a line per file what the gate makes of it."""
+def _verdicts(path: Path, found: Mapping[str, Any]) -> Iterator[str]:
+    """Say in a line per file what the gate makes of it; of a file that was asked for alone also why."""
     if not found.get("files", [found]):
-        yield "no music files there; expected .mid files, .npz or .npy rolls, or sounds such as .wav and .flac"
+        expected = "expected .mid files, .npz or .npy rolls, or sounds such as .wav and .flac"
+        yield f"{escape(path)}: no music files there; {expected}"
     for file in found.get("files", [found]):
         name = f"{file['path']}: " if "path" in file else ""
         if file["status"] == "ok":
@@ -63,7 +65,8 @@ def _verdicts(found: Mapping[str, Any]) -> Iterator[str]:
             notes = "" if file["kind"] == "audio" else f" {file['notes']} notes,"
             yield f"{name}ok, {file['kind']},{notes} {file['seconds']} s{warnings}"
         else:
-            yield f"{name}refused, {file['reason']}"
+            why = f": {file['message']}" if "message" in file and "path" not in file else ""
+            yield f"{name}refused, {file['reason']}{why}"
     if found.get("counts"):
         yield ", ".join(f"{code}: {count}" for code, count in found["counts"].items())
 

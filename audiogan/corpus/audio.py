@@ -27,7 +27,6 @@ Waveform = NDArray[np.float32]
 
 BLOCK = 1 << 13
 """Frames decoded at once; a block that breaks is lost as a whole, so it is short."""
-LOUDEST = 8.0
 SILENCE = 1e-3
 """Peak below which a sound counts as silent once its mean is taken away: -60 dBFS."""
 CLIPPED_SHARE = 0.2
@@ -192,8 +191,9 @@ def _blocks(file: soundfile.SoundFile, stream: io.BytesIO, n_bytes: int, source:
             return
         if not len(block):
             return
-        if not np.isfinite(block).all() or np.abs(block).max() > LOUDEST:
-            refuse("nonfinite", f"{source}: NaN, infinity or samples beyond {LOUDEST:g} times full scale")
+        if not np.isfinite(block).all() or np.abs(block).max() > LIMITS.loudest:
+            told = f"NaN, infinity or samples beyond {LIMITS.loudest:g} times full scale"
+            refuse("nonfinite", f"{source}: {told}; expected samples from -1 to 1")
         yield block[:, 0].copy() if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 

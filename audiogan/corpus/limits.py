@@ -24,6 +24,10 @@ class Limits:
         qpm: Fastest believable tempo in quarter notes per minute; faster ones are ignored.
         seconds: Length of a piece or recording.
         audio_bytes: Size of an audio file.
+        n_channels: Channels of an audio file.
+        lowest_rate, highest_rate: Believable sample rates of an audio file in Hz.
+        loudest: Largest sample in an audio file, where full scale is 1.
+        riff_chunks: Chunks of a WAV file that are looked at.
         rolls_bytes: Size of an `.npz` or `.npy` file of one song.
         array_bytes: Size of one array once unpacked.
         dense_bytes: Size of a dense `.npy` array read through a memory map.
@@ -46,6 +50,11 @@ class Limits:
     qpm: float = 10_000.0
     seconds: float = 4 * 3600.0
     audio_bytes: int = 2_000_000_000
+    n_channels: int = 16
+    lowest_rate: int = 4_000
+    highest_rate: int = 384_000
+    loudest: float = 8.0
+    riff_chunks: int = 1_000
     rolls_bytes: int = 64_000_000
     array_bytes: int = 64_000_000
     dense_bytes: int = 64_000_000_000

@@ -10,11 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from audiogan.corpus.limits import refuse
+from audiogan.corpus.limits import LIMITS, refuse
 
-LOWEST_RATE, HIGHEST_RATE = 4_000, 384_000
-MOST_CHANNELS = 16
-_MOST_CHUNKS = 1_000
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64), _ALAW: (8,), _ULAW: (8,)}
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
@@ -35,8 +32,8 @@ def check_rate(rate: int, source: str) -> None:
     Raises:
         CorpusError: `bad_rate`.
     """
-    if not LOWEST_RATE <= rate <= HIGHEST_RATE:
-        refuse("bad_rate", f"{source}: {rate:,} Hz; expected {LOWEST_RATE:,} to {HIGHEST_RATE:,}")
+    if not LIMITS.lowest_rate <= rate <= LIMITS.highest_rate:
+        refuse("bad_rate", f"{source}: {rate:,} Hz; expected {LIMITS.lowest_rate:,} to {LIMITS.highest_rate:,}")
 
 
 def check_channels(n_channels: int, source: str) -> None:
@@ -45,8 +42,8 @@ def check_channels(n_channels: int, source: str) -> None:
     Raises:
         CorpusError: `bad_channels`.
     """
-    if not 1 <= n_channels <= MOST_CHANNELS:
-        refuse("bad_channels", f"{source}: {n_channels} channels; expected 1 to {MOST_CHANNELS}")
+    if not 1 <= n_channels <= LIMITS.n_channels:
+        refuse("bad_channels", f"{source}: {n_channels} channels; expected 1 to {LIMITS.n_channels}")
 
 
 def check_wav(data: bytes, source: str) -> CheckedWav:
@@ -63,7 +60,7 @@ def check_wav(data: bytes, source: str) -> CheckedWav:
         if size + 8 not in (len(data), len(data) - 1, len(data) + 1) and size not in _UNKNOWN_SIZES:
             warnings.add("truncated" if size + 8 > len(data) else "bad_header")
     place, align = 12, 0
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(LIMITS.riff_chunks):
         if place + 8 > len(data):
             break
         name, size = struct.unpack_from("<4sI", data, place)
@@ -98,7 +95,8 @@ def _check_format(chunk: bytes, source: str) -> int:
     if tag not in _BITS or bits not in _BITS[tag]:
         refuse("bad_format", f"{source}: format {tag} with {bits} bits; expected PCM of 8 to 32 or float of 32 or 64")
     if align != n_channels * bits // 8:
-        refuse("bad_header", f"{source}: frames of {align} bytes for {n_channels} channels of {bits} bits")
+        told = f"frames of {align} bytes for {n_channels} channels of {bits} bits"
+        refuse("bad_header", f"{source}: {told}; expected {n_channels * bits // 8}")
     return align
 
 

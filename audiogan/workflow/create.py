@@ -7,6 +7,7 @@ could satisfy end the verb. `interpolate` serves sounds too and looks at the fil
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from audiogan.corpus.names import escape, safe_stem
 from audiogan.corpus.score import Metre, Note, Notes, Score, Track
 from audiogan.errors import AudioganError, CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress
-from audiogan.workflow.making import Where, Writer, load_music, open_folder, within
+from audiogan.workflow.making import Where, Writer, check_folder, load_music, name_file, open_folder, within
 from audiogan.workflow.model import track_names
 from audiogan.workflow.outputs import Result, options
 from audiogan.workflow.sounds import STEPS, interpolate_sounds
@@ -72,6 +73,7 @@ def generate_midi(
     within("bars", bars, BARS)
     within("tempo", tempo, TEMPOS)
     within("temperature", temperature, TEMPERATURES)
+    check_folder(out)
     given = options(
         {
             "count": count,
@@ -153,9 +155,7 @@ def _are_sounds(first: Path, second: Path) -> bool:
 
 
 def _interpolate_clips(
-    first: Path,
-    second: Path,
-    *,
+    *paths: Path,
     steps: int,
     model: Where,
     seed: int,
@@ -164,7 +164,8 @@ def _interpolate_clips(
     overwrite: bool,
     **show: Any,
 ) -> Result:
-    ends = [_read(first), _read(second)]
+    check_folder(out)
+    ends = [_read(path) for path in paths]
     chosen = _load(model, device, seed, "interpolate")
     given = {"steps": steps, "sources": [facts for _, facts in ends]}
     with open_folder(out or "audiogan-interpolation", "interpolate", chosen, seed, given, overwrite) as folder:
@@ -172,12 +173,26 @@ def _interpolate_clips(
         try:
             made = chosen.interpolate(ends[0][0], ends[1][0], steps=steps, seed=seed)
         except UnsupportedError as error:
-            if _is_lacking(chosen, lambda one, clip, **_: one.interpolate(clip, clip, steps=2), {}):
+            if _is_lacking(chosen, _there_and_back, {}, sounding=True):
                 raise
-            raise _refusal(error) from None
+            raise _of_which(error, chosen, paths, [score for score, _ in ends]) from None
         writer.add_all(made, "step")
         writer.finish("From one clip to another")
     return folder.result()
+
+
+def _there_and_back(model: Model, clip: Score, **_: Any) -> list[Score]:
+    return model.interpolate(clip, clip, steps=2)
+
+
+def _of_which(error: AudioganError, model: Model, paths: Sequence[Path], clips: Sequence[Score]) -> AudioganError:
+    """Return the refusal of the clip that cannot be used even alone; if each can, of both."""
+    for path, clip in zip(paths, clips, strict=True):
+        try:
+            _there_and_back(model, clip)
+        except UnsupportedError as its_own:
+            return _refusal(its_own, path)
+    return _refusal(error, " and ".join(map(str, paths)))
 
 
 def continue_clip(clips: Clips, *, bars: int = 4, **common: Any) -> Result:
@@ -276,6 +291,7 @@ def _from_clips(
     paths = [Path(clips)] if isinstance(clips, str | Path) else [Path(clip) for clip in clips]
     if not paths:
         raise UsageError(f"{verb}: no clip given; expected one MIDI file or more")
+    check_folder(out)
     chosen = _load(model, device, seed, verb, given.get("tracks"))
     facts = {**given, "count": count}
     with open_folder(out or f"audiogan-{verb}", verb, chosen, seed, facts, overwrite) as folder:
@@ -290,7 +306,7 @@ def _from_clips(
                 if not _is_of_the_clip(error, chosen, make, given):
                     raise
                 if len(paths) == 1:
-                    raise _refusal(error) from error
+                    raise _refusal(error, path) from error
                 folder.refuse(path, error)
         writer.finish(verb.capitalize())
     return folder.result()
@@ -306,8 +322,15 @@ def _is_of_the_clip(error: AudioganError, model: Model, make: Make, given: Mappi
     return isinstance(error, CorpusError) or (isinstance(error, OutputError) and error.reason == "too_many_channels")
 
 
-def _is_lacking(model: Model, make: Make, given: Mapping[str, Any]) -> bool:
-    """Whether a model refuses even one plain note in its own metre, so that it lacks the verb altogether."""
+def _is_lacking(model: Model, make: Make, given: Mapping[str, Any], *, sounding: bool = False) -> bool:
+    """Whether a model refuses even a plain note in its own metre, so that it lacks the verb altogether.
+
+    Args:
+        model: That refused.
+        make: The verb.
+        given: Its options.
+        sounding: Whether the note is played by drums and an instrument of each kind, or by none of music.
+    """
     numerator, _, denominator = str(getattr(model.config, "metre", "4/4")).partition("/")
     metre = Metre(0, int(numerator), int(denominator))
     bars = given.get("bars")
@@ -315,7 +338,8 @@ def _is_lacking(model: Model, make: Make, given: Mapping[str, Any]) -> bool:
     onset = (bars[1] if isinstance(bars, tuple) else 0) * 480 * 4 * metre.numerator // metre.denominator
     # A gunshot belongs to no track of music, so that no track that is asked for is taken.
     shot = Track(Notes.from_list([Note(onset, onset + 480, 60, 64)]), program=127)
-    plain = Score(480, (shot,), metres=(metre,))
+    band = (replace(shot, program=0, is_drum=True), *(replace(shot, program=kind) for kind in range(0, 128, 8)))
+    plain = Score(480, band if sounding else (shot,), metres=(metre,))
     try:
         make(model, plain, count=1, seed=0, **given)
     except UnsupportedError:
@@ -325,10 +349,11 @@ def _is_lacking(model: Model, make: Make, given: Mapping[str, Any]) -> bool:
     return False
 
 
-def _refusal(error: AudioganError) -> AudioganError:
-    """Return what ends a verb whose only clip cannot be used; wrong bars stay wrong usage."""
-    kept = isinstance(error, CorpusError | UsageError)
-    return error if kept else CorpusError(str(error), error.reason)
+def _refusal(error: AudioganError, path: str | Path) -> AudioganError:
+    """Return what ends a verb whose only clip cannot be used, with its name; wrong bars stay wrong usage."""
+    kept = error if isinstance(error, CorpusError | UsageError) else CorpusError(str(error), error.reason)
+    name_file(kept, path)
+    return kept
 
 
 def _load(model: Where, device: str, seed: int, verb: str, tracks: Sequence[str] | None = None) -> Model:

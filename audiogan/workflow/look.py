@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from audiogan import recipe
-from audiogan.corpus.limits import LIMITS
+from audiogan.corpus.limits import LIMITS, REASONS
 from audiogan.corpus.names import escape
 from audiogan.pipeline import pipeline_names
 from audiogan.version import __version__
@@ -32,15 +32,37 @@ def inspect(path: str | Path, *, strict: bool = False) -> dict[str, Any]:
         strict: Refuse what is otherwise taken with a warning.
 
     Returns:
-        For a file `status` (`ok` or `skip`), `reason`, `warnings`, `kind`, `notes`, `seconds`; for a sound also
-        `sample_rate` in Hz and `channels`, and its `notes` are not counted. For a folder `files` and `counts`.
+        For a file `status` (`ok` or `skip`), `reason`, `warnings`, `kind`, `notes`, `seconds`, and of a refused one
+        `message`; for a sound also `sample_rate` in Hz and `channels`, and its `notes` are not counted. For a folder
+        `files` and `counts`.
     """
     from audiogan.corpus import index
 
     path = Path(path)
     if path.is_dir():
         return _with_sounds(index.inspect_file(path, strict=strict), path, strict)
-    return _inspect_sound(path, strict) if _is_sound(path) else index.inspect_file(path, strict=strict)
+    if _is_sound(path):
+        return _inspect_sound(path, strict)
+    found = index.inspect_file(path, strict=strict)
+    return found | {"message": _why(path, found["reason"])} if found.get("reason") else found
+
+
+def _why(path: Path, reason: str) -> str:
+    """Say in a sentence why a song is refused: what its reader says, or what it was not to be taken with."""
+    from audiogan.corpus.gate import kind_of, read_head
+    from audiogan.corpus.reading import Job, examine
+    from audiogan.errors import CorpusError
+
+    try:
+        kind = kind_of(read_head(path))
+    except CorpusError as error:
+        return str(error)
+    song = examine(Job(os.fspath(path), "midi" if kind in ("other", "audio") else kind, ""))[0]
+    return song.message or _not_strictly(path, reason)
+
+
+def _not_strictly(path: Path, reason: str) -> str:
+    return f"{escape(path)}: {REASONS[reason]}; expected a file without such a warning"
 
 
 def _is_sound(path: Path) -> bool:
@@ -68,21 +90,24 @@ def _inspect_sound(path: Path, strict: bool, root: Path | None = None) -> dict[s
     try:
         found = audio.read(path, root=root)
     except CorpusError as error:
-        return facts | {"reason": error.reason}
+        return facts | {"reason": error.reason, "message": str(error)}
     facts |= {"warnings": list(found.warnings), "seconds": round(found.seconds, 3)}
     facts |= {"sample_rate": found.source_rate, "channels": found.n_channels}
     reason = found.warnings[0] if strict and found.warnings else None
-    return facts | {"status": "skip" if reason else "ok", "reason": reason}
+    facts |= {"status": "skip" if reason else "ok", "reason": reason}
+    return facts | {"message": _not_strictly(path, reason)} if reason else facts
 
 
 def _with_sounds(found: dict[str, Any], folder: Path, strict: bool) -> dict[str, Any]:
-    """Add the sounds of a folder to what was found of its songs; hidden ones are passed over, as everywhere."""
+    """Add the sounds of a folder to what was found of its songs, whatever those are called; hidden ones are not."""
     from audiogan.corpus.soundfolder import SUFFIXES
 
+    songs = {file["path"] for file in found["files"]}
     names = [
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in SUFFIXES
+        and escape(path) not in songs
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and not path.is_dir()
     ]

@@ -4,23 +4,26 @@ What a model makes is either a `Score`, written as MIDI, or a sound, written as 
 in the manifest and, where asked for, a picture; a score gets a sketch of its sound, a sound is its own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from audiogan.corpus import midi
+from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
-from audiogan.errors import UnsupportedError, UsageError
+from audiogan.errors import AudioganError, UnsupportedError, UsageError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.version import __version__
 from audiogan.workflow.model import load
 from audiogan.workflow.outputs import OutputFolder, describe, write_json
-from audiogan.workflow.page import Entry, add_page, add_picture, add_sound
+from audiogan.workflow.page import PAGE, Entry, add_picture, add_sound, render
 
 Where = str | Path | None
 Item = Score | Sound
 SOUND_SUFFIXES = (".wav", ".flac")
+_OF_FILES = frozenset({".mid", ".midi", *SOUND_SUFFIXES, ".mp3", ".ogg", ".sfz", ".onnx", ".json", ".png", ".html"})
 
 
 class Writer:
@@ -85,10 +88,16 @@ class Writer:
             self._progress(len(self._entries), self._n_items)
         return entry
 
-    def finish(self, title: str) -> None:
-        """Add the page if it was asked for."""
+    def finish(self, title: str, page: str = PAGE) -> None:
+        """Add the page if it was asked for.
+
+        Args:
+            title: Of the page.
+            page: Its file name.
+        """
         if self._listen and self._entries:
-            add_page(self._folder, title, {title: self._entries})
+            text = render(title, {title: self._entries})
+            self._folder.add(page, lambda path: write_whole(path, text.encode()), page=True)
 
 
 def write_score(folder: OutputFolder, score: Score, name: str, model: Model, seed: int, **facts: Any) -> None:
@@ -168,32 +177,81 @@ def about(model: Model) -> dict[str, str]:
 def open_folder(
     out: str | Path, verb: str, model: Model, seed: int, given: Mapping[str, Any], overwrite: bool
 ) -> OutputFolder:
-    """Return the folder that a verb fills."""
+    """Return the folder that a verb fills.
+
+    Raises:
+        UsageError: A name of a file, such as `new.mid`, where there is no folder of that name.
+    """
+    check_folder(out)
     return OutputFolder(Path(out), _facts(verb, model, seed, given), overwrite)
 
 
-def open_file(out: Path, verb: str, model: Model, seed: int, given: Mapping[str, Any], overwrite: bool) -> OutputFolder:
-    """Return the folder of the one file that a verb makes; what is said about it lies beside it in `NAME.json`."""
+def open_file(
+    out: Path,
+    verb: str,
+    model: Model,
+    seed: int,
+    given: Mapping[str, Any],
+    overwrite: bool,
+    *,
+    beside: Sequence[str] = (),
+) -> OutputFolder:
+    """Return the folder of the one file that a verb makes; what is said about it lies beside it in `NAME.json`.
+
+    Args:
+        out: The file.
+        verb, model, seed, given, overwrite: As for `open_folder`.
+        beside: Names of other files that come with it, refused at once if they are there already.
+    """
     facts = _facts(verb, model, seed, given)
-    return OutputFolder(out.parent, facts, overwrite, manifest=f"{out.name}.json", claims=(out.name,))
+    return OutputFolder(out.parent, facts, overwrite, manifest=f"{out.name}.json", claims=(out.name, *beside))
+
+
+def check_folder(out: Where) -> None:
+    """Refuse an `--out` that names a file where a folder is filled.
+
+    Raises:
+        UsageError: Its extension is one of sounds, MIDI, pictures or pages, and there is no such folder.
+    """
+    if out is not None and Path(out).suffix.lower() in _OF_FILES and not Path(out).is_dir():
+        shown = escape(Path(out))
+        raise UsageError(f"--out {shown}: a file, but this verb fills a folder; expected a name without extension")
 
 
 def is_sound_file(out: Where) -> bool:
-    """Whether `--out` names a sound file rather than a folder.
+    """Whether `--out` names a sound file rather than a folder: a name without extension, or a folder that is there.
 
     Raises:
-        UsageError: It names a file of another kind.
+        UsageError: An extension that is not written.
     """
     if out is None or Path(out).is_dir() or not Path(out).suffix:
         return False
-    suffix = Path(out).suffix.lower()
-    if suffix in (".mp3", ".ogg", ".oga", ".opus", ".aif", ".aiff", ".m4a", ".mid", ".json", ".png"):
-        raise UsageError(f"--out {escape(Path(out))}: {suffix} is not written; expected .wav, .flac or a folder")
-    return suffix in SOUND_SUFFIXES
+    if Path(out).suffix.lower() not in SOUND_SUFFIXES:
+        suffix = escape(Path(out).suffix)
+        told = "expected .wav or .flac, or for a folder a name without extension or one that exists"
+        raise UsageError(f"--out {escape(Path(out))}: {suffix} is not written; {told}")
+    return True
 
 
 def _facts(verb: str, model: Model, seed: int, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"command": verb, "model": about(model), "seed": seed, "options": dict(given)}
+
+
+@contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Put the name of a file in front of what is refused inside the block."""
+    try:
+        yield
+    except AudioganError as error:
+        name_file(error, path)
+        raise
+
+
+def name_file(error: AudioganError, path: str | Path) -> None:
+    """Put the name of a file in front of what an error tells, unless it is there already."""
+    shown = escape(str(path))
+    if not str(error).startswith(f"{shown}: "):
+        error.args = (f"{shown}: {error}",)
 
 
 def check_seed(seed: int) -> None:

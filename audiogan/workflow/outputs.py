@@ -1,13 +1,17 @@
 """Put results into a folder: whole files only, nothing overwritten unasked, one manifest that says what each file is.
 
 A verb opens an `OutputFolder`, adds files one by one and closes it; `manifest.json` comes last. The writers of this
-package write under a temporary name and rename, so an interrupted verb leaves no half file behind.
+package write under a temporary name and rename, so an interrupted verb leaves no half file behind. Files that are only
+worth something together are made in `staging` and moved; what a killed process left there, the next one removes.
 """
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +24,7 @@ from audiogan.errors import AudioganError, OutputError
 from audiogan.version import __version__
 
 MANIFEST = "manifest.json"
+STAGING = ".audiogan-staging-"
 
 
 @dataclass(frozen=True)
@@ -164,6 +169,52 @@ class OutputFolder:
         if target.exists() and not self.overwrite:
             raise OutputError(f"{target} exists already; choose another --out or add --overwrite", "exists")
         return target
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Make a hidden folder inside a folder, for files on their way; it is gone when the block ends, however it ends.
+
+    Args:
+        folder: An existing folder; what killed processes have left in it is removed.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    for left in folder.glob(f"{STAGING}*"):
+        with _lock(left) as is_ours:
+            if is_ours and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+    try:
+        staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
+    except OSError as error:
+        raise OutputError(f"{escape(folder)}: {error.strerror}; expected a writable folder") from None
+    try:
+        with _lock(staged):
+            yield staged
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+@contextmanager
+def _lock(folder: Path) -> Iterator[bool]:
+    """Lock a folder and yield whether that went well; the kernel drops the lock with its process, however that ends."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError:  # gone, not ours, or Windows, which opens no folders
+        yield False
+        return
+    try:
+        import fcntl
+
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            is_locked = True
+        except OSError:  # somebody works there, or a network drive without locks
+            is_locked = False
+        yield is_locked
+    finally:
+        os.close(descriptor)
 
 
 def _listed(path: Path) -> list[tuple[str, str]]:

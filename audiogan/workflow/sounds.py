@@ -4,18 +4,32 @@ They write as the verbs for MIDI do: numbered files in one folder with a manifes
 and may be given its name; what is known about it then lies beside it, in `NAME.wav.json`.
 """
 
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from audiogan.corpus import midi
+import numpy as np
+from numpy.typing import NDArray
+
+from audiogan.corpus import audio, midi
 from audiogan.corpus.names import escape, safe_stem
-from audiogan.errors import OutputError, UsageError
+from audiogan.errors import UsageError
 from audiogan.pipeline import Model, Progress, Sound
-from audiogan.workflow.making import Where, Writer, is_sound_file, load_sounds, open_file, open_folder, within
-from audiogan.workflow.outputs import OutputFolder, Result, options
+from audiogan.workflow.making import (
+    SOUND_SUFFIXES,
+    Where,
+    Writer,
+    check_folder,
+    is_sound_file,
+    load_sounds,
+    naming,
+    open_file,
+    open_folder,
+    within,
+)
+from audiogan.workflow.outputs import OutputFolder, Result, options, staging
+from audiogan.workflow.page import Entry, add_page
 from audiogan.workflow.pitches import Pitches, read_pitch, read_pitches, read_velocity
 from audiogan.workflow.timbres import RANDOM, Timbres, check_references, read_recording
 
@@ -26,6 +40,7 @@ COUNTS, TEMPERATURES, STEPS = (1, 2000), (0, 2), (2, 1000)  # notes stay in memo
 NOTES_AT_ONCE = 64
 DURATIONS, RATES, GLIDES = (0.01, 60), (16_000, 48_000), (0.01, 3600)
 FORMATS = ("sfz",)
+MOST_HEARD = 8  # samples of an instrument on its page
 
 
 def generate_notes(
@@ -84,6 +99,7 @@ def generate_notes(
     given = options({"pitches": pitches, "velocity": read_velocity(velocity), "duration": duration})
     given |= {"count": n_notes, "temperature": temperature} | options({"sample_rate": sample_rate})
     references = [] if timbre is None else [timbre]
+    check_folder(out)
     check_references(references)
     chosen = load_sounds(model, device, seed, "generate notes")
     made_with: dict[str, Any] = {}
@@ -116,6 +132,7 @@ def interpolate_sounds(
 ) -> Result:
     """Go from one recording or saved timbre to another; see `create.interpolate`."""
     given = options({"steps": steps, "pitch": None if pitch is None else read_pitch(pitch)})
+    check_folder(out)
     check_references([first, second])
     chosen = load_sounds(model, device, seed, "interpolate")
     ends, sources = Timbres(chosen, seed, refine=refine).read_all([first, second])
@@ -137,6 +154,7 @@ def transfer(
     device: str = "auto",
     out: Where = None,
     overwrite: bool = False,
+    listen: bool = False,
     preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
@@ -151,21 +169,26 @@ def transfer(
         device: The same.
         out: A `.wav` or `.flac` file, or a folder; None for the folder `audiogan-transfer`.
         overwrite: The same.
+        listen: Also write a page to see and hear it: `index.html`, or beside a file `NAME.html`.
         preview: The same.
         progress: The same.
 
     Raises:
+        UsageError: An extension that is not written.
         CorpusError: The source or the recording of the timbre is refused.
     """
     path = Path(source)
+    is_sound_file(out)
     check_references([path, timbre])
     recording, warnings = read_recording(path)
     chosen = load_sounds(model, device, seed, "transfer")
     wanted, from_where = Timbres(chosen, seed, refine=refine).read(timbre)
     given = {"source": {"file": escape(path.name), "warnings": warnings}, "timbre": from_where}
-    with _open(out, "transfer", chosen, seed, given, overwrite) as folder:
-        sound = chosen.transfer(recording, wanted, seed=seed)
-        _write_one(folder, chosen, seed, sound, safe_stem(path.stem), out, preview=preview, progress=progress)
+    show = {"listen": listen, "preview": preview}
+    with _open(out, "transfer", chosen, seed, given, overwrite, **show) as folder:
+        with naming(path):
+            sound = chosen.transfer(recording, wanted, seed=seed)
+        _write_one(folder, chosen, seed, sound, safe_stem(path.stem), out, progress=progress, **show)
     return folder.result()
 
 
@@ -181,6 +204,7 @@ def render(
     device: str = "auto",
     out: Where = None,
     overwrite: bool = False,
+    listen: bool = False,
     preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
@@ -197,11 +221,12 @@ def render(
         device: The same.
         out: A `.wav` or `.flac` file, or a folder; None for the folder `audiogan-render`.
         overwrite: The same.
+        listen: As for `transfer`.
         preview: The same.
         progress: The same.
 
     Raises:
-        UsageError: `glide` with one timbre only.
+        UsageError: `glide` with one timbre only, or an extension that is not written.
         CorpusError: The song or a recording is refused.
     """
     references = [timbre] if isinstance(timbre, str | Path) else list(timbre or ())
@@ -209,6 +234,7 @@ def render(
     within("sample rate", sample_rate, RATES)
     if glide is not None and len(references) < 2:
         raise UsageError("glide with fewer than two timbres; expected several, for example --timbre random twice")
+    is_sound_file(out)
     check_references(references)
     score, warnings = midi.read_with_warnings(song, apply_pedal=True)
     chosen = load_sounds(model, device, seed, "render")
@@ -216,9 +242,11 @@ def render(
     given = options({"glide": glide, "sample_rate": sample_rate})
     source = {"file": escape(Path(song).name), "warnings": list(warnings)}
     facts = given | {"source": source, "timbres": sources}
-    with _open(out, "render", chosen, seed, facts, overwrite) as folder:
-        sound = chosen.render(score, timbres, seed=seed, **given)
-        _write_one(folder, chosen, seed, sound, safe_stem(Path(song).stem), out, preview=preview, progress=progress)
+    show = {"listen": listen, "preview": preview}
+    with _open(out, "render", chosen, seed, facts, overwrite, **show) as folder:
+        with naming(song):
+            sound = chosen.render(score, timbres, seed=seed, **given)
+        _write_one(folder, chosen, seed, sound, safe_stem(Path(song).stem), out, progress=progress, **show)
     return folder.result()
 
 
@@ -232,6 +260,7 @@ def export(
     device: str = "auto",
     out: Where = None,
     overwrite: bool = False,
+    listen: bool = False,
     progress: Progress | None = None,
 ) -> Result:
     """Write a sampler instrument for music programs.
@@ -245,6 +274,7 @@ def export(
         device: The same.
         out: Folder for the files; None for `audiogan-instrument`.
         overwrite: The same.
+        listen: Also write `index.html` with a few of the samples.
         progress: Called with the samples written and their number.
 
     Raises:
@@ -252,33 +282,64 @@ def export(
     """
     if format not in FORMATS:
         raise UsageError(f"format {format!r}; expected {' or '.join(FORMATS)}")
+    check_folder(out)
     check_references([timbre])
     chosen = load_sounds(model, device, seed, "export")
     wanted, from_where = Timbres(chosen, seed, refine=refine).read(timbre)
     given = {"format": format, "timbre": from_where}
     with open_folder(out or "audiogan-instrument", "export", chosen, seed, given, overwrite) as folder:
         # Beside the results, so that they are moved without a copy; a stopped export leaves nothing half done.
-        staged = _staging(folder.path)
-        try:
+        with staging(folder.path) as staged:
             facts = chosen.sounding.write_instrument(chosen, wanted, staged, seed=seed, progress=progress)
             folder.take_in(staged)
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+        if listen:
+            add_page(folder, "A new instrument", {"Some of its samples": _samples_of(folder)})
         folder.facts = {**folder.facts, "instrument": dict(facts or {})}
     return folder.result()
 
 
-def _staging(folder: Path) -> Path:
-    try:
-        return Path(tempfile.mkdtemp(prefix=".export-", dir=folder))
-    except OSError as error:
-        raise OutputError(f"{escape(folder)}: {error.strerror}; expected a writable folder") from None
+def _samples_of(folder: OutputFolder) -> list[Entry]:
+    """Return a few samples of the instrument in a folder, from all over it."""
+    names = [file["file"] for file in folder.files if file["file"].endswith(SOUND_SUFFIXES)]
+    chosen = names[:: max(1, len(names) // MOST_HEARD)][:MOST_HEARD]
+    return [Entry(_Sample.read(folder.path / name), name, name) for name in chosen]
 
 
-def _open(out: Where, verb: str, model: Model, seed: int, given: Mapping[str, Any], overwrite: bool) -> OutputFolder:
-    if out is not None and is_sound_file(out):
-        return open_file(Path(out), verb, model, seed, given, overwrite)
-    return open_folder(out or f"audiogan-{verb}", verb, model, seed, given, overwrite)
+@dataclass(frozen=True)
+class _Sample:
+    """A written sample as a `Sound`."""
+
+    waveform: NDArray[np.float32]
+    sample_rate: int
+    facts: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> "_Sample":
+        recording = audio.read(path)
+        return cls(recording.waveform, recording.sample_rate, {})
+
+
+def _open(
+    out: Where,
+    verb: str,
+    model: Model,
+    seed: int,
+    given: Mapping[str, Any],
+    overwrite: bool,
+    *,
+    listen: bool,
+    preview: bool,
+) -> OutputFolder:
+    if out is None or not is_sound_file(out):
+        return open_folder(out or f"audiogan-{verb}", verb, model, seed, given, overwrite)
+    beside = [_page_of(out)] if listen else []
+    beside += [f"{Path(out).stem}.png"] if preview else []
+    return open_file(Path(out), verb, model, seed, given, overwrite, beside=beside)
+
+
+def _page_of(out: str | Path) -> str:
+    """The page beside a file that was asked for; `index.html` may belong to others there."""
+    return f"{Path(out).stem}.html"
 
 
 def _write_one(folder: OutputFolder, model: Model, seed: int, sound: Sound, stem: str, out: Where, **show: Any) -> None:
@@ -286,5 +347,7 @@ def _write_one(folder: OutputFolder, model: Model, seed: int, sound: Sound, stem
     writer = Writer(folder, model, seed, **show)
     if out is not None and is_sound_file(out):
         writer.add(sound, Path(out).name)
+        writer.finish(stem, _page_of(out))
     else:
         writer.add_all([sound], stem)
+        writer.finish(stem)

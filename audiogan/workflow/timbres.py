@@ -8,6 +8,7 @@ from audiogan.corpus.gate import read_head, sniff
 from audiogan.corpus.names import escape
 from audiogan.errors import CorpusError
 from audiogan.pipeline import MUSIC, SOUNDS, Model
+from audiogan.workflow.making import naming
 
 RANDOM = "random"
 SAVED = ".json"
@@ -43,7 +44,8 @@ class Timbres:
             return self._model.sounding.load_timbre(path, self._model), facts
         recording, warnings = read_recording(path)
         more = {"refine": True} if self._refine else {}
-        timbre = self._model.sounding.timbre_of(self._model, recording, name=path.name, seed=self._seed, **more)
+        with naming(path):
+            timbre = self._model.sounding.timbre_of(self._model, recording, name=path.name, seed=self._seed, **more)
         return timbre, facts | {"warnings": warnings}
 
     def read_all(self, references: Sequence[str | Path]) -> tuple[list[Any], list[dict[str, Any]]]:

@@ -13,7 +13,7 @@ from audiogan.corpus.score import Score
 from audiogan.errors import UnsupportedError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.recipe import shipped_root
-from audiogan.workflow.making import about, check_seed, write_score, write_sound
+from audiogan.workflow.making import about, check_folder, check_seed, write_score, write_sound
 from audiogan.workflow.model import has_default, load, track_names
 from audiogan.workflow.outputs import OutputFolder, Result
 from audiogan.workflow.page import Entry, add_page, add_sound
@@ -51,6 +51,7 @@ def demo(
         progress: Called with the parts done and their number.
     """
     check_seed(seed)
+    check_folder(out)
     music, notes = _models(model, device)
     first = music or notes
     assert first is not None, "one of the two is there"

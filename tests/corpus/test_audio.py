@@ -2,13 +2,15 @@ import contextlib
 import io
 import os
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from audiogan.corpus import audio
+from audiogan.corpus import audio, wav
+from audiogan.corpus.limits import LIMITS
 from audiogan.errors import CorpusError, OutputError
 
 RATE = 16_000
@@ -232,3 +234,24 @@ def test_files_pass_the_gate(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "out.wav").symlink_to(tmp_path / "tone.wav")
     assert reason(tmp_path / "in" / "out.wav", root=tmp_path / "in") == "unsafe_path"
+
+
+@pytest.mark.parametrize(
+    ("cap", "value", "reason"),
+    [
+        ("n_channels", 1, "bad_channels"),
+        ("lowest_rate", RATE + 1, "bad_rate"),
+        ("highest_rate", RATE - 1, "bad_rate"),
+        ("loudest", 0.4, "nonfinite"),
+        ("riff_chunks", 1, "empty_audio"),
+    ],
+)
+def test_the_caps_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch, cap: str, value: float, reason: str) -> None:
+    stereo = coded(np.stack([TONE, TONE], axis=1))
+    audio.parse(stereo, "it.wav")
+    for module in (audio, wav):
+        monkeypatch.setattr(module, "LIMITS", replace(LIMITS, **{cap: value}))
+    if cap == "riff_chunks":  # only its format is looked at, so there is no sample to be found
+        assert wav.check_wav(stereo, "it.wav").is_empty
+    else:
+        assert reason_of(stereo) == reason

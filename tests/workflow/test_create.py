@@ -422,3 +422,54 @@ def test_an_end_in_another_metre_is_refused_input(
         create.interpolate(clip, waltz, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert create.interpolate(clip, clip, out=tmp_path / "fine").exit_code == 0
+
+
+def test_the_end_that_cannot_be_used_is_named(
+    tmp_path: Path, clip: Path, waltz: Path, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def between(model: Model, first: Score, second: Score, **_: Any) -> list[Score]:
+        made = [*_needs_four_four(first), *_needs_four_four(second)]
+        if first.n_notes != second.n_notes:
+            raise UnsupportedError("no bar in common")
+        return made
+
+    other = tmp_path / "other.mid"
+    midi.write(make_lonely(midi.read(clip)), other)
+    monkeypatch.setattr(in_four_four.verbs, "interpolate", between)
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: in_four_four)
+    for ends, named in (((clip, waltz), waltz), ((waltz, clip), waltz), ((clip, other), f"{clip} and {other}")):
+        with pytest.raises(CorpusError) as caught:
+            create.interpolate(*ends, out=tmp_path / "out")
+        assert str(caught.value).startswith(f"{named}: ")
+
+
+def make_lonely(score: Score) -> Score:
+    """One track of a score."""
+    return score.with_tracks(score.tracks[:1])
+
+
+def test_a_refusal_by_the_model_names_the_clip(
+    tmp_path: Path, clip: Path, waltz: Path, in_four_four: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(making, "load", lambda model, device, pipeline: in_four_four)
+    with pytest.raises(CorpusError, match="another metre") as caught:
+        create.vary(waltz, out=tmp_path / "out")
+    assert str(caught.value).startswith(f"{waltz}: ")
+    refused = create.vary([clip, waltz], out=tmp_path / "both").refused
+    assert [refusal.file for refusal in refused] == [str(waltz)]
+
+
+@pytest.mark.parametrize("name", ["new.mid", "new.wav"])
+def test_a_folder_is_not_named_like_a_file(tmp_path: Path, calls: Calls, clip: Path, name: str) -> None:
+    verbs: list[Callable[..., Any]] = [
+        lambda out: create.generate_midi(out=out),
+        lambda out: demo(out=out),
+        lambda out: create.vary(clip, out=out),
+        lambda out: create.interpolate(clip, clip, out=out),
+    ]
+    for verb in verbs:
+        with pytest.raises(UsageError, match="this verb fills a folder; expected a name without extension"):
+            verb(tmp_path / name)
+    assert (calls, (tmp_path / name).exists()) == ([], False)
+    (tmp_path / name).mkdir()
+    assert create.vary(clip, out=tmp_path / name).exit_code == 0, "a folder that is there is taken"

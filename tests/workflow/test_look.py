@@ -88,3 +88,28 @@ def test_the_doctor_survives_a_library_that_does_not_load(
     monkeypatch.setattr(builtins, "__import__", broken)
     found = look.doctor()[library]
     assert found == {"loads": False, "why": str(error).splitlines()[0]}
+
+
+def test_a_refusal_says_which_file_and_what_was_expected(tmp_path: Path, tone: Path) -> None:
+    written = {"a.mid": b"text", "b.wav": b"text", "c.mid": b"", "d.wav": tone.read_bytes()[:44], "e.wad": b"PWAD"}
+    for name, data in written.items():
+        (tmp_path / name).write_bytes(data)
+    for name in (*written, "gone.mid", "gone.wav"):
+        found = look.inspect(tmp_path / name)
+        assert found["status"] == "skip"
+        assert found["message"].startswith(f"{tmp_path / name}: ")
+        assert "; expected" in found["message"]
+    assert "message" not in look.inspect(tone)
+
+
+def test_a_warning_is_the_reason_where_none_is_taken(tmp_path: Path, tone: Path) -> None:
+    cut = tmp_path / "cut.wav"
+    cut.write_bytes(tone.read_bytes()[:-200])
+    found = look.inspect(cut, strict=True)
+    assert found["message"] == f"{cut}: ends before its own declarations do; expected a file without such a warning"
+
+
+def test_a_song_named_like_a_sound_is_listed_once(clip: Path) -> None:
+    clip.rename(clip.with_suffix(".wav"))
+    found = look.inspect(clip.parent)
+    assert [(file["kind"], file["status"]) for file in found["files"]] == [("midi", "ok")]

@@ -9,7 +9,18 @@ from audiogan.corpus.files import write_whole
 from audiogan.corpus.score import Metre, Note, Notes, Score, Tempo, Track
 from audiogan.errors import CorpusError, OutputError, UsageError
 from audiogan.version import __version__
-from audiogan.workflow.outputs import OutputFolder, Refusal, Result, describe, n_bars, options, seconds, write_json
+from audiogan.workflow.outputs import (
+    STAGING,
+    OutputFolder,
+    Refusal,
+    Result,
+    describe,
+    n_bars,
+    options,
+    seconds,
+    staging,
+    write_json,
+)
 
 
 def text(content: str) -> Callable[[Path], None]:
@@ -209,4 +220,31 @@ def test_the_manifest_of_one_file_lies_beside_it(tmp_path: Path) -> None:
         pytest.raises(OutputError, match=r"a\.wav exists"),
         OutputFolder(tmp_path, {}, manifest="b.json", claims=("a.wav",)),
     ):
+        pass
+
+
+def test_staging_is_gone_however_it_ends(tmp_path: Path) -> None:
+    with staging(tmp_path) as folder:
+        (folder / "a").write_text("a")
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path) as folder:
+        (folder / "a").write_text("a")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_staging_leaves_those_at_work_and_what_is_not_its_own(tmp_path: Path) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    (others / "mine.txt").write_text("mine")
+    (tmp_path / f"{STAGING}link").symlink_to(others)
+    with staging(tmp_path) as first:
+        (first / "a").write_text("a")
+        with staging(tmp_path) as second:
+            assert second != first
+            assert (first / "a").read_text() == "a"
+    assert (others / "mine.txt").read_text() == "mine"
+
+
+def test_staging_in_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="gone.*expected a writable folder"), staging(tmp_path / "gone"):
         pass

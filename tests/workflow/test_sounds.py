@@ -1,4 +1,6 @@
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +210,86 @@ def test_the_default_model_is_the_one_of_the_verb(tmp_path: Path, monkeypatch: p
     listed.pop()
     with pytest.raises(CheckpointError, match="waveform/smoke"):
         model._default("waveform", tmp_path)
+
+
+def test_listen_adds_a_page_to_a_folder_or_beside_the_file(tmp_path: Path, tone: Path, clip: Path) -> None:
+    sounds.render(clip, listen=True, out=tmp_path / "a")
+    assert names(tmp_path / "a") == ["01_my_clip.wav", "index.html", "manifest.json"]
+    result = sounds.transfer(tone, listen=True, preview=True, out=tmp_path / "b" / "new.flac")
+    assert names(tmp_path / "b") == ["new.flac", "new.flac.json", "new.html", "new.png"]
+    assert 'src="new.flac"' in (tmp_path / "b" / "new.html").read_text()
+    assert [file["file"] for file in result.files if file.get("page")] == ["new.html"]
+
+
+@pytest.mark.parametrize("name", ["new.html", "new.png"])
+def test_what_comes_beside_a_file_is_not_overwritten(tmp_path: Path, calls: Calls, tone: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match="--overwrite"):
+        sounds.transfer(tone, listen=True, preview=True, out=tmp_path / "new.wav")
+    assert ((tmp_path / name).read_text(), calls) == ("mine", []), "told before the work"
+
+
+def test_an_instrument_has_a_page_with_some_of_its_samples(
+    tmp_path: Path, fake_sound_model: Model, monkeypatch: pytest.MonkeyPatch, tone: Path
+) -> None:
+    def write(model: Model, timbre: str, folder: Path, **_: Any) -> dict[str, Any]:
+        for number in range(30):
+            (folder / f"{number:02d}.wav").write_bytes(tone.read_bytes())
+        return {}
+
+    monkeypatch.setattr(fake_sound_model.verbs, "write_instrument", write)
+    sounds.export("tones", listen=True, out=tmp_path / "out")
+    heard = re.findall(r'src="(\d\d)\.wav"', (tmp_path / "out" / "index.html").read_text())
+    assert len(heard) == sounds.MOST_HEARD
+    assert (heard[0], int(heard[-1]) > 20) == ("00", True)
+
+
+@pytest.mark.parametrize("name", ["new.xyz", "new.mp3", "new.mid", "new.WAVE", "v1.2"])
+def test_an_extension_that_is_not_written_is_refused(tmp_path: Path, calls: Calls, clip: Path, name: str) -> None:
+    with pytest.raises(UsageError, match=r"is not written; expected \.wav or \.flac, or for a folder") as caught:
+        sounds.render(clip, out=tmp_path / name)
+    assert f"--out {tmp_path / name}" in str(caught.value)
+    assert (calls, [path.name for path in tmp_path.iterdir()]) == ([], ["my clip.mid"])
+    (tmp_path / name).mkdir()
+    sounds.render(clip, out=tmp_path / name)
+    assert names(tmp_path / name) == ["01_my_clip.wav", "manifest.json"], "a folder that is there is taken"
+
+
+@pytest.mark.parametrize("name", ["new.mid", "new.wav", "new.sfz", "new.json"])
+def test_a_folder_is_not_named_like_a_file(tmp_path: Path, calls: Calls, tone: Path, name: str) -> None:
+    verbs: list[Callable[..., Any]] = [
+        lambda out: sounds.generate_notes(out=out),
+        lambda out: sounds.export("tones", out=out),
+        lambda out: create.interpolate(tone, tone, out=out),
+    ]
+    for verb in verbs:
+        with pytest.raises(UsageError, match="this verb fills a folder; expected a name without extension"):
+            verb(tmp_path / name)
+    assert (calls, (tmp_path / name).exists()) == ([], False)
+
+
+def test_a_refusal_by_the_pipeline_names_the_file(
+    tmp_path: Path, fake_sound_model: Model, monkeypatch: pytest.MonkeyPatch, tone: Path, clip: Path
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise CorpusError("no pitch was heard; expected one", "no_pitch")
+
+    for verb in ("render", "transfer", "timbre_of"):
+        monkeypatch.setattr(fake_sound_model.verbs, verb, refuse)
+    for path, verb in (
+        (clip, lambda: sounds.render(clip, out=tmp_path / "out")),
+        (tone, lambda: sounds.transfer(tone, out=tmp_path / "out")),
+        (tone, lambda: sounds.generate_notes(timbre=tone, out=tmp_path / "out")),
+    ):
+        with pytest.raises(CorpusError) as caught:
+            verb()
+        assert (str(caught.value), caught.value.reason) == (f"{path}: no pitch was heard; expected one", "no_pitch")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_export_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    left = tmp_path / "out" / ".audiogan-staging-abc" / "samples"
+    left.mkdir(parents=True)
+    (left / "half.wav").write_text("half")
+    sounds.export("tones", out=tmp_path / "out")
+    assert names(tmp_path / "out") == ["manifest.json", "mine.sfz", "samples/c4.wav"]

@@ -1,10 +1,8 @@
 """What a trained model does: new clips, more bars, missing tracks, other versions, the way from one clip to another.
 
 Every verb but the last two is one task, filling hidden cells (`filling`), in a piece that stays the user's own
-(`editing`). `vary` and `interpolate` move between codes. A code says most of a clip but not all; what it leaves out is
-found by decoding it, kept as a correction of the logits and faded out on the way, so that the ends of the way are the
-clips themselves (the idea of high-fidelity GAN inversion, arXiv 2109.06590). Draws depend on the seed and the number of
-the clip alone, never on how many are made.
+(`editing`). `vary` and `interpolate` move between codes (`between`). Draws depend on the seed and the number of the
+clip alone, never on how many are made.
 """
 
 from collections.abc import Sequence
@@ -14,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from audiogan.corpus import midi
 from audiogan.corpus.score import Key, Score
 from audiogan.corpus.smf import rescale
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
+from audiogan.pipelines.multitrack.between import Way, bars_of_both, between, decoded, fuller, traced
 from audiogan.pipelines.multitrack.classic_synthesis import generate_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
 from audiogan.pipelines.multitrack.drawing import draw_clips
@@ -35,22 +33,17 @@ from audiogan.pipelines.multitrack.editing import (
 )
 from audiogan.pipelines.multitrack.filling import (
     Sketch,
-    decode_clips,
-    encode_clips,
     fill,
     generate_codes,
-    notes_of,
     z_for,
 )
-from audiogan.pipelines.multitrack.home import exact_move, moved
+from audiogan.pipelines.multitrack.home import moved
 from audiogan.pipelines.multitrack.networks import Generator, on_sphere
-from audiogan.representation.pianoroll import draw, to_score
-from audiogan.representation.rollnotes import RollNotes, cut
+from audiogan.representation.pianoroll import to_score
+from audiogan.representation.rollnotes import RollNotes
 from audiogan.representation.tonality import key_named, sharps_of
 
 DEFAULT_QPM = 120.0
-MARGIN = 1.0
-"""How far beyond the threshold a correction moves a logit that decoding got wrong."""
 
 
 def generate(
@@ -163,7 +156,8 @@ def accompany(model: Model, score: Score, *, tracks: Sequence[str], count: int =
     if there:
         lacks = ", ".join(free) or "none"
         raise UnsupportedError(
-            f"the clip has notes for {there} already; it lacks: {lacks} (`infill --tracks` writes a track anew)"
+            f"the clip has notes for {there} already; expected tracks that it lacks: {lacks} "
+            f"(`infill --tracks` writes a track anew)"
         )
     hidden = np.zeros((len(config.roles), count_bars(score, config)), dtype=bool)
     hidden[wanted] = True
@@ -215,36 +209,13 @@ def _filled(model: Model, known: Score, hidden: NDArray[np.bool_], count: int, s
 # ---- between codes
 
 
-class _Ways:
-    """Clips as codes with the corrections that make their decoding exact; one row per window of the model's bars."""
-
-    def __init__(self, model: Model, score: Score, n_bars: int, *, to_home: bool = False) -> None:
-        config: Config = model.config
-        notes = on_grid(score, config, n_bars)
-        self.moved_by = exact_move(notes, config) if to_home else 0
-        n_windows = -(-n_bars // config.n_bars)
-        grid = replace(config.grid, n_bars=n_windows * config.n_bars)
-        # Drawn as one piece, so that a note held over the edge of a window stays one note.
-        planes = draw(moved(notes, self.moved_by, config), grid, len(config.roles))
-        windows = torch.from_numpy(planes).unflatten(2, (n_windows, config.n_bars)).permute(2, 0, 1, 3, 4, 5)
-        rolls = windows[:, :2]
-        self.codes = encode_clips(model.modules, rolls)
-        logits, velocity, timing = decode_clips(model.modules, self.codes)
-        wrong = (logits > 0) != (rolls > 0.5)
-        self.logits = torch.where(wrong, torch.where(rolls > 0.5, MARGIN, -MARGIN) - logits, 0.0)
-        loudest, row = windows[:, 2].max(dim=-1)  # (window, track, bar, timestep)
-        struck = loudest > 0
-        self.velocity = torch.where(struck, loudest - velocity, 0.0)
-        told = windows[:, 3].gather(-1, row.unsqueeze(-1)).squeeze(-1)
-        self.timing = torch.where(struck, told - timing, 0.0)
-
-
 @torch.no_grad()
 def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: int = 0) -> list[Score]:
-    """Go from one clip to another, ends included; both are cut to the shorter one.
+    """Go from one clip to another, ends included; both are cut to the last bar up to which both have notes.
 
-    Tracks that have no role in the model are left out. The first half is written with the programs of the first clip,
-    the second half with those of the second; the tempo moves from one to the other.
+    Tracks that have no role in the model are left out. Every bar in which both clips sound has notes in every step.
+    The first half is written with the programs of the first clip, the second half with those of the second; the tempo
+    moves from one to the other.
 
     Args:
         model: Trained networks.
@@ -253,26 +224,22 @@ def interpolate(model: Model, first: Score, second: Score, *, steps: int, seed: 
         seed: Not used; the way is the same each time.
 
     Raises:
-        UnsupportedError: A model or a metre that cannot do it.
+        UnsupportedError: A model or a metre that cannot do it, or clips without a bar in which both sound.
         UsageError: Fewer than two steps.
     """
     del seed
     config = _cells(model)
     if not 2 <= steps <= 1000:
         raise UsageError(f"{steps} steps; expected 2 to 1000, since both ends are among them")
-    n_bars = min(count_bars(first, config), count_bars(second, config))
-    a, b = _Ways(model, first, n_bars), _Ways(model, second, n_bars)
+    n_bars = bars_of_both(first, second, config)
+    a, b = Way(model, first, n_bars), Way(model, second, n_bars)
     programs = [programs_of(score, config) for score in (first, second)]
     tempo_a, tempo_b = (score.tempos[0].qpm if score.tempos else DEFAULT_QPM for score in (first, second))
     made = []
     for step in range(steps):
         t = step / (steps - 1)
-        codes = on_sphere((1 - t) * a.codes + t * b.codes)
-        # On the way each correction fades out before the middle, where the codes speak alone.
-        near_a, near_b = max(0.0, 1 - 2 * t), max(0.0, 2 * t - 1)
-        notes = _decoded(model, codes, [(a, near_a), (b, near_b)], n_bars)
         qpm = (1 - t) * tempo_a + t * tempo_b
-        made.append(to_score(notes, config.grid, config.roles, qpm=qpm, programs=programs[t > 0.5]))
+        made.append(to_score(between(model, a, b, t), config.grid, config.roles, qpm=qpm, programs=programs[t > 0.5]))
     return made
 
 
@@ -296,7 +263,7 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
     if not 0 <= strength <= 1:
         raise UsageError(f"strength {strength:g}; expected 0 to 1")
     n_bars = count_bars(score, config)
-    way = _Ways(model, score, n_bars, to_home=True)
+    way = Way(model, score, n_bars, to_home=True)
     nothing = torch.zeros(way.codes.shape[:3])
     generator = model.modules["generator"]
     assert isinstance(generator, Generator)
@@ -306,26 +273,16 @@ def vary(model: Model, score: Score, *, strength: float, count: int = 1, seed: i
         z = torch.stack([z_for(generator.z_dim, seed, "vary", number, window) for window in range(len(way.codes))])
         free = generate_codes(model.modules, z, way.codes, nothing)
         codes = on_sphere((1 - strength) * way.codes + strength * free)
-        notes = moved(_decoded(model, codes, [(way, 1 - strength)], n_bars), -way.moved_by, config)
+        logits, velocity, timing = decoded(model, codes, [(way, 1 - strength)])
+        notes = traced(logits, velocity, timing, n_bars, config)
+        if not len(notes):
+            notes = traced(fuller(logits, way, way), velocity, timing, n_bars, config)
+        notes = moved(notes, -way.moved_by, config)
         written = to_score(notes, config.grid, config.roles, programs=programs_of(score, config))
         made.append(
             replace(frame, tracks=(*written.tracks, *others(frame, config)), metres=frame.metres or written.metres)
         )
     return made
-
-
-def _decoded(model: Model, codes: Tensor, corrections: Sequence[tuple[_Ways, float]], n_bars: int) -> RollNotes:
-    """Decode codes with weighted corrections and lay the windows end to end."""
-    config: Config = model.config
-    logits, velocity, timing = decode_clips(model.modules, codes)
-    for way, weight in corrections:
-        logits = logits + weight * way.logits
-        velocity, timing = velocity + weight * way.velocity, timing + weight * way.timing
-    shape = logits.shape  # (window, 2, track, bar, timestep, pitch): windows become more bars of one clip
-    long = logits.permute(1, 2, 0, 3, 4, 5).reshape(1, 2, shape[2], -1, *shape[4:])
-    flat = [part.transpose(0, 1).reshape(1, shape[2], -1, shape[4]) for part in (velocity, timing)]
-    (notes,) = notes_of(long, *flat)
-    return cut(notes, 0, n_bars * config.grid.n_timesteps)
 
 
 # ---- the rest

@@ -102,11 +102,12 @@ def render(
     voice = Voice(config, check_rate(sample_rate, config.sample_rate))
     tracks = [track for track in score.tracks if not track.is_drum and len(track.notes)]
     if not tracks:
-        refuse("no_notes", "render: no pitched notes in the piece; expected one or more")
+        told = f"{score.n_notes} notes of drums and none of a pitch"
+        refuse("no_notes", f"{told}; expected a track that is no drums")
     ends = [float(seconds_of(score, track.notes.offset).max()) for track in tracks]
     end = max(ends)
     if end > LONGEST_PIECE:
-        refuse("too_long", f"render: a piece of {end:.0f} s; expected at most {LONGEST_PIECE:.0f} s")
+        refuse("too_long", f"a piece of {end:.0f} s; expected at most {LONGEST_PIECE:.0f} s")
     way = _Way(len(tracks), len(timbres), glide, end)
     transposed = Counter[int]()
     events: list[_Event] = []

@@ -78,7 +78,9 @@ def test_accompany_writes_the_named_tracks_only() -> None:
 
 
 def test_accompany_does_not_touch_a_track_that_has_notes() -> None:
-    with pytest.raises(UnsupportedError, match="has notes for drums, bass already; it lacks: guitar, strings"):
+    with pytest.raises(
+        UnsupportedError, match="has notes for drums, bass already; expected tracks that it lacks: guitar, strings"
+    ):
         synthesis.accompany(MODEL, song(4), tracks=["bass", "drums", "guitar"])
 
 
