@@ -103,7 +103,7 @@ def _known_pitch(pitch: float | None, stem: str) -> float | None:
 def _examples(config: Config, recording: Recording, pitch: float | None, source: str) -> list[Example]:
     waveform, rate = recording.waveform, recording.sample_rate
     if pitch is not None:
-        return [_example(config, waveform, rate, pitch, source)]
+        return [_example(config, waveform, rate, pitch, source, told=True)]
     if has_tracker():
         spans = cut_notes(waveform, rate, min_seconds=MIN_SECONDS)
         spans = sorted(spans, key=lambda span: span.first - span.last)[:MOST_NOTES]
@@ -125,11 +125,19 @@ def _examples(config: Config, recording: Recording, pitch: float | None, source:
     return [_example(config, waveform, rate, pitch_of(float(np.median(curve.hz[curve.voiced]))), source)]
 
 
-def _example(config: Config, waveform: Waveform, sample_rate: int, pitch: float, source: str) -> Example:
-    """One note at the model's rate and length, at the pitch that its partials say, within half a semitone."""
+def _example(
+    config: Config, waveform: Waveform, sample_rate: int, pitch: float, source: str, *, told: bool = False
+) -> Example:
+    """One note at the model's rate and length, at the pitch that its partials say, within half a semitone.
+
+    A pitch that was told and that no partials confirm is refused: it is noise, or another pitch was played.
+    """
     sound = without_lead(resample(waveform, sample_rate, config.sample_rate), config.sample_rate)
     note, _ = level(sound, config.n_samples, source, silence=_SILENCE)
     measured = measure_tuning(note, config.sample_rate, hz_of(pitch))
+    if told and measured is None:
+        fact = f"no partials within half a semitone of the pitch it is said to have, MIDI {pitch:g}"
+        raise CorpusError(f"{source}: {fact}; expected a pitched note and its true pitch", "no_pitch")
     played = pitch + (measured[0] / 100 if measured else 0.0)
     planes = represent(config).encode(torch.from_numpy(note)[None], torch.tensor([hz_of(played)]))
     if not torch.isfinite(planes).all():

@@ -211,3 +211,16 @@ def test_a_model_without_an_encoder_says_so() -> None:
         timbre_of(model, recording(tone(440.0)), pitch=69)
     assert random_timbre(model, 0).h is None
     check_timbre(random_timbre(model, 0), model)
+
+
+def test_noise_and_a_wrong_pitch_are_refused_where_a_pitch_is_told() -> None:
+    noise = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
+    for sound in (noise, tone(hz_of(61))):
+        with pytest.raises(
+            CorpusError, match="drum: no partials within half a semitone .* MIDI 60; expected"
+        ) as refused:
+            timbre_of(model_of(), recording(sound), pitch=60, name="drum.wav")
+        assert refused.value.reason == "no_pitch"
+    assert timbre_of(model_of(), recording(tone(hz_of(60.4))), pitch=60).details[0].pitch == pytest.approx(
+        60.4, abs=0.05
+    )
