@@ -140,7 +140,8 @@ class TrackWalker:
 
     def _expect_room(self, at: int, size: int, payload: int, end: int) -> None:
         if payload + size > end:
-            refuse("truncated", f"{self.source}: byte {at:,}: event of {size:,} bytes; {end - payload:,} are there")
+            told = f"event of {size:,} bytes; expected them all, {end - payload:,} are there"
+            refuse("truncated", f"{self.source}: byte {at:,}: {told}")
 
     def exclusive(self, position: int, end: int) -> tuple[int, Edit | None]:
         """End of the system exclusive event at `position`; anything that does not end in its one F7 is taken out."""
@@ -177,7 +178,7 @@ class TrackWalker:
         if status == META and at + 1 < end and self.data[at + 1] > 0x7F:
             refuse("bad_event", f"{where}: meta event of type {self.data[at + 1]}; expected at most 127")
         if at + 3 > end:
-            refuse("truncated", f"{where}: the track ends inside an event")
+            refuse("truncated", f"{where}: the track ends inside an event; expected a whole one")
         if status == META:
             refuse("bad_event", f"{where}: length of a meta event without an end; expected at most four bytes")
         if status > _SYSEX:
@@ -210,7 +211,8 @@ class TrackWalker:
             return _NOTHING
         self.tempo_rows.append((len(self.row_kind) - 1, pace))
         if len(self.tempo_rows) > self.limits.n_tempos:
-            refuse("too_many_events", f"{self.source}: more than {self.limits.n_tempos:,} tempo changes")
+            told = f"more than {self.limits.n_tempos:,} tempo changes; expected at most that"
+            refuse("too_many_events", f"{self.source}: {told}")
         return None
 
     def _clean_metre(self, content: bytes) -> bytes | None:

@@ -71,7 +71,8 @@ def _unwrap(data: bytes, source: str) -> bytes:
         position += 8
         if name == b"data":
             if position + size > len(data):
-                refuse("truncated", f"{source}: RIFF data chunk of {size:,} bytes; {len(data) - position:,} are there")
+                there = f"{len(data) - position:,} are there"
+                refuse("truncated", f"{source}: RIFF data chunk of {size:,} bytes; expected them all, {there}")
             return data[position : position + size]
         position += size + size % 2
     return refuse("rmid", f"{source}: RIFF container without a data chunk; expected MIDI inside")
@@ -82,12 +83,12 @@ def _read_header(data: bytes, source: str) -> tuple[int, int, int, int]:
     if data[:4] != b"MThd":
         refuse("not_midi", f"{source}: starts with {data[:4]!r}; expected MThd")
     if len(data) < 14:
-        refuse("truncated", f"{source}: {len(data)} bytes; a MIDI header takes 14")
+        refuse("truncated", f"{source}: {len(data)} bytes; expected 14 or more, a MIDI header")
     size, kind, n_declared, division = struct.unpack_from(">IHHH", data, 4)
     if size < 6:
         refuse("bad_header", f"{source}: header of {size} bytes; expected 6 or more")
     if 8 + size > len(data):
-        refuse("truncated", f"{source}: header of {size:,} bytes; {len(data) - 8:,} are there")
+        refuse("truncated", f"{source}: header of {size:,} bytes; expected them all, {len(data) - 8:,} are there")
     if kind == 2:
         refuse("type2", f"{source}: MIDI format 2; expected 0 or 1")
     if kind > 2:
@@ -114,7 +115,8 @@ def _find_chunks(data: bytes, source: str, limits: Limits, warnings: set[str]) -
                 is_plain, position = False, len(data)
                 warnings.add("bad_header")
                 break
-            refuse("truncated", f"{source}: chunk {name!r} of {size:,} bytes; {len(data) - position:,} are there")
+            there = f"{len(data) - position:,} are there"
+            refuse("truncated", f"{source}: chunk {name!r} of {size:,} bytes; expected them all, {there}")
         if is_track:
             ranges.append((position, position + size))
             if len(ranges) > limits.n_tracks:

@@ -49,7 +49,7 @@ def test_case_is_refused_or_loaded_as_it_should(case):
         assert found.reason in case.expected
         assert found.reason in REASONS
         assert str(found).startswith("hostile.mid: ")
-        assert "\n" not in str(found)
+        assert "\n" not in str(found) and "expected" in str(found)
         return
     score, warnings = found
     assert not case.expected
