@@ -25,6 +25,8 @@ from audiogan.corpus.wav import CheckedWav, check_channels, check_rate, check_wa
 Encoding = Literal["int16", "int24", "float32"]
 Waveform = NDArray[np.float32]
 
+MP3_PADDING = 2 * 1152
+"""Frames: two of MP3's own blocks."""
 BLOCK = 1 << 13
 """Frames decoded at once; a block that breaks is lost as a whole, so it is short."""
 SILENCE = 1e-3
@@ -174,7 +176,9 @@ def _decode(
         refuse(reason, f"{source}: no frame could be decoded; expected sound")
     if resampler is not None:
         parts.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
-    if n_frames < declared and declared < 1 << 62:
+    # An MP3 decoder leaves out the encoder's own delay and padding, which the count of frames may include.
+    tolerated = MP3_PADDING if file.format == "MPEG" else 0
+    if n_frames + tolerated < declared and declared < 1 << 62:
         warnings.add("truncated")
     return np.concatenate(parts), rate, n_channels, warnings
 

@@ -96,7 +96,9 @@ def _centroid(spectrum: Spectrum, hz: float, ranks: NDArray[np.int64], cents: fl
         low, high = (rank * hz * 2 ** ((cents + side * _BAND_CENTS) / 1200) for side in (-1, 1))
         reach = max(high - low, 2 * _LOBE_BINS * spectrum.hz_per_bin) / 2
         middle = (low + high) / 2
-        bins = np.arange(int((middle - reach) / spectrum.hz_per_bin) + 1, int((middle + reach) / spectrum.hz_per_bin))
+        bins = np.arange(
+            max(0, int((middle - reach) / spectrum.hz_per_bin)) + 1, int((middle + reach) / spectrum.hz_per_bin)
+        )
         power = spectrum.magnitude[bins] ** 2
         total += float(power.sum())
         moment += float((power * 1200 * np.log2(bins * spectrum.hz_per_bin / (rank * hz))).sum())

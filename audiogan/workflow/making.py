@@ -13,7 +13,7 @@ from audiogan.corpus import midi
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
-from audiogan.errors import AudioganError, UnsupportedError, UsageError
+from audiogan.errors import AudioganError, CorpusError, UnsupportedError, UsageError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.version import __version__
 from audiogan.workflow.model import load
@@ -233,25 +233,37 @@ def is_sound_file(out: Where) -> bool:
     return True
 
 
+def check_out(out: Where, sources: Sequence[str | Path]) -> None:
+    """Refuse an `--out` that cannot be written, or that is one of the files it is made from.
+
+    Raises:
+        UsageError: Either.
+    """
+    if not is_sound_file(out):
+        return
+    if any(Path(source).resolve() == Path(str(out)).resolve() for source in sources):
+        raise UsageError(f"--out {escape(Path(str(out)))}: it is made from that file; expected another name")
+
+
 def _facts(verb: str, model: Model, seed: int, given: Mapping[str, Any]) -> dict[str, Any]:
     return {"command": verb, "model": about(model), "seed": seed, "options": dict(given)}
 
 
 @contextmanager
 def naming(path: str | Path) -> Iterator[None]:
-    """Put the name of a file in front of what is refused inside the block."""
+    """Put the name of a file in front of why it is refused inside the block."""
     try:
         yield
-    except AudioganError as error:
+    except CorpusError as error:
         name_file(error, path)
         raise
 
 
 def name_file(error: AudioganError, path: str | Path) -> None:
-    """Put the name of a file in front of what an error tells, unless it is there already."""
+    """Put the name of a file in front of what an error tells, in place of its short name if that is there already."""
     shown = escape(str(path))
     if not str(error).startswith(f"{shown}: "):
-        error.args = (f"{shown}: {error}",)
+        error.args = (f"{shown}: {str(error).removeprefix(f'{escape(Path(path).stem)}: ')}",)
 
 
 def check_seed(seed: int) -> None:

@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -185,15 +185,23 @@ def staging(folder: Path) -> Iterator[Path]:
         with _lock(left) as is_ours:
             if is_ours and not left.is_symlink():
                 shutil.rmtree(left, ignore_errors=True)
+    with ExitStack() as held:
+        staged = _stage(folder)
+        held.enter_context(_lock(staged))
+        while not staged.exists():  # another process took it for a leftover before it was locked
+            staged = _stage(folder)
+            held.enter_context(_lock(staged))
+        try:
+            yield staged
+        finally:
+            shutil.rmtree(staged, ignore_errors=True)
+
+
+def _stage(folder: Path) -> Path:
     try:
-        staged = Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
+        return Path(tempfile.mkdtemp(prefix=STAGING, dir=folder))
     except OSError as error:
         raise OutputError(f"{escape(folder)}: {error.strerror}; expected a writable folder") from None
-    try:
-        with _lock(staged):
-            yield staged
-    finally:
-        shutil.rmtree(staged, ignore_errors=True)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from audiogan.workflow.making import (
     Where,
     Writer,
     check_folder,
+    check_out,
     is_sound_file,
     load_sounds,
     naming,
@@ -178,7 +179,7 @@ def transfer(
         CorpusError: The source or the recording of the timbre is refused.
     """
     path = Path(source)
-    is_sound_file(out)
+    check_out(out, [path, timbre])
     check_references([path, timbre])
     recording, warnings = read_recording(path)
     chosen = load_sounds(model, device, seed, "transfer")
@@ -234,7 +235,7 @@ def render(
     within("sample rate", sample_rate, RATES)
     if glide is not None and len(references) < 2:
         raise UsageError("glide with fewer than two timbres; expected several, for example --timbre random twice")
-    is_sound_file(out)
+    check_out(out, [song, *references])
     check_references(references)
     score, warnings = midi.read_with_warnings(song, apply_pedal=True)
     chosen = load_sounds(model, device, seed, "render")

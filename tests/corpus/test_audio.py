@@ -255,3 +255,9 @@ def test_the_caps_are_those_of_the_table(monkeypatch: pytest.MonkeyPatch, cap: s
         assert wav.check_wav(stereo, "it.wav").is_empty
     else:
         assert reason_of(stereo) == reason
+
+
+def test_a_whole_mp3_is_not_called_cut(tmp_path: Path) -> None:
+    wave = (0.5 * np.sin(np.arange(100_003) / 20)).astype(np.float32)
+    soundfile.write(tmp_path / "a.mp3", wave, 44100, format="MP3")
+    assert audio.read(tmp_path / "a.mp3").warnings == ()

@@ -49,3 +49,11 @@ def test_an_estimate_that_is_off_is_led_back(estimate: float, right: float) -> N
 
 def test_a_clarinet_keeps_its_octave() -> None:
     assert check_octave(tone(220, (1, 3, 5, 7)), RATE, 220) == 220
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_note_of_a_few_periods_has_no_tuning_rather_than_none_that_is_a_number() -> None:
+    for hz in (30.0, 349.2):
+        wave = np.sin(2 * np.pi * hz * np.arange(2205) / 44100).astype(np.float32)
+        found = measure_tuning(wave, 44100, hz)
+        assert found is None or np.isfinite(found).all()

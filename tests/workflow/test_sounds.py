@@ -293,3 +293,17 @@ def test_an_export_removes_what_a_killed_one_left(tmp_path: Path) -> None:
     (left / "half.wav").write_text("half")
     sounds.export("tones", out=tmp_path / "out")
     assert names(tmp_path / "out") == ["manifest.json", "mine.sfz", "samples/c4.wav"]
+
+
+def test_a_recording_is_never_written_over_by_what_is_made_from_it(tmp_path: Path) -> None:
+    melody = tmp_path / "melody.wav"
+    melody.write_bytes(b"mine")
+    for verb in (
+        lambda: sounds.transfer(melody, out=melody, overwrite=True),
+        lambda: sounds.render(
+            tmp_path / "song.mid", timbre=str(melody), out=tmp_path / "." / "melody.wav", overwrite=True
+        ),
+    ):
+        with pytest.raises(UsageError, match="made from that file; expected another name"):
+            verb()
+    assert melody.read_bytes() == b"mine"

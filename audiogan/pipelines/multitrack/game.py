@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
@@ -57,6 +57,12 @@ class GameConfig(BaseModel):
     masks: MaskConfig = Field(default=MaskConfig(), description="How often each job is practised.")
     sight: SightConfig = Field(default=SightConfig(), description="How much of a clip D is shown.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "GameConfig":
+        if self.tonal and not self.harmony:
+            raise ValueError("tonal distances are heard by the discriminator of harmony; expected harmony above 0")
+        return self
 
 
 class OptimizersConfig(BaseModel):

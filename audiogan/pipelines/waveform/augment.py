@@ -40,12 +40,15 @@ def curve(draws: Tensor, length: int) -> Tensor:
     return heights.to(waves) @ waves
 
 
-def transforms_of(sheet: Sheet) -> tuple[Transform, ...]:
+def transforms_of(sheet: Sheet, kind: str) -> tuple[Transform, ...]:
     """Return the changes for planes as `sheet` normalises them: colour, envelope, gap.
 
     Args:
         sheet: Of the generator; its scale is read at every call.
+        kind: Of the representation. Planes of `complex_stft` hold no magnitude, and get gaps alone.
     """
+    if kind == "complex_stft":
+        return (gap,)
     louder = _louder_partials if sheet.plan.head else _louder_cells
 
     def colour(normal: Tensor, draws: Tensor) -> Tensor:

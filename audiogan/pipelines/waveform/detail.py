@@ -2,8 +2,10 @@
 
 A point in the space says what a model can say of an instrument; the rest, the difference of its planes from those of
 the recording, is kept coarsely in time and added again whenever the timbre sounds. Partials keep their number at other
-pitches and the difference fades with the distance: on 590 pairs of notes of 20 real instruments, up to an octave
-apart, planes come nearer to the other note's by 13 to 24 %, and beyond two octaves a full difference would do harm.
+pitches, and the difference of amplitudes fades with the distance: between notes of 20 real instruments it brings planes
+nearer to the other note's by a quarter when they lie within four semitones, by a fifth within sixteen, and beyond two
+octaves a full difference would do harm. What is no amplitude is taken as the recording has it: where a model plays a
+partial weakly, its deviations are noise, which would sound once the partial is made loud.
 """
 
 import base64
@@ -20,11 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 N_KNOTS = 32
-KEPT_PLANES = (0, 2)  # amplitudes and noise bands; deviations and phases are those of one note
+DEVIATIONS = 1
 FADE_SEMITONES = 24.0
-STEP = 0.01  # of a plane, which spans -1 to 1
+AUDIBLE = 0.2  # of an amplitude plane above silence: -60 dB
+STEP = 1 / 63  # of a plane, which spans -1 to 1, so that every difference can be written
 TAIL_FRAMES = 8
 MOST_DETAILS = 16
+N_PLANES = 3
 _KEYS = frozenset({"pitch", "weight", "values"})
 
 
@@ -33,7 +37,8 @@ class Detail:
     """A difference of planes.
 
     Args:
-        values: `(plane, row, knot)` int8 in steps of 0.01: amplitudes and noise bands at knots even over the frames.
+        values: `(3, row, 1 + knot)` int8 in steps of 1/63, knots even over the frames: differences of amplitudes (plane
+            0) and noise bands (2), deviations (1) and the head (column 0) as they are.
         pitch: MIDI pitch of the recording.
         weight: How much of it sounds, 0 to 1.
     """
@@ -51,40 +56,48 @@ class Detail:
 def detail_of(made: Tensor, wanted: Tensor, pitch: float, last_frame: int) -> Detail:
     """Return what planes lack.
 
+    Deviations and the head of a partial are the recording's where it can be heard there, else the model's.
+
     Args:
         made: `(3, row, 1 + frame)` `harmonic` planes of the model, at the pitch and timbre of the recording.
         wanted: Those of the recording.
-        pitch: MIDI.
+        pitch: MIDI, 0 to 127; beyond it counts as the nearest.
         last_frame: Where the recording was let go; from there on the difference stays as it was shortly before.
     """
-    apart = (wanted - made)[list(KEPT_PLANES), :, 1:].clone()
-    last = min(max(0, last_frame), apart.shape[-1] - 1)
-    tail = apart[..., max(0, last - TAIL_FRAMES) : last + 1].mean(dim=-1, keepdim=True)
-    apart[..., last + 1 :] = tail
-    knots = F.adaptive_avg_pool1d(apart.flatten(0, 1), N_KNOTS).unflatten(0, apart.shape[:2])
-    return Detail((knots / STEP).round().clamp(-127, 127).to(torch.int8).numpy(), pitch)
+    loud = (wanted[0, :, 1:].mean(dim=-1, keepdim=True) + 1).clamp(min=0)  # (row, 1), 0 to 2
+    trust = (loud / AUDIBLE).clamp(max=1.0)
+    blended = torch.lerp(made, wanted, trust)
+    apart = wanted - made
+    apart[DEVIATIONS] = blended[DEVIATIONS]
+    frames = apart[..., 1:].clone()
+    last = min(max(0, last_frame), frames.shape[-1] - 1)
+    frames[..., last + 1 :] = frames[..., max(0, last - TAIL_FRAMES) : last + 1].mean(dim=-1, keepdim=True)
+    knots = F.adaptive_avg_pool1d(frames.flatten(0, 1), N_KNOTS).unflatten(0, frames.shape[:2])
+    values = (torch.cat([blended[..., :1], knots], dim=-1) / STEP).round().clamp(-127, 127)
+    return Detail(values.to(torch.int8).numpy(), min(max(pitch, 0.0), 127.0))
 
 
 def with_details(planes: Tensor, details: Sequence[Detail], pitch: float, mask: Tensor) -> Tensor:
-    """Return planes with differences added, less of them at pitches far from their own.
+    """Return planes with details, by their weights; differences count less at pitches far from their own.
 
     Args:
         planes: `(3, row, 1 + frame)` of the model.
-        details: Added by their weights.
+        details: Their weights sum to 1 at most.
         pitch: MIDI, of the note.
         mask: `(3, row, 1)`, 1 where cells mean something, else 0.
     """
     if not details:
         return planes
-    kept = list(KEPT_PLANES)
-    added = planes.new_zeros(len(kept), planes.shape[1], N_KNOTS)
+    added, kept = planes.clone(), planes * (1.0 - sum(detail.weight for detail in details))
     for detail in details:
-        share = detail.weight * math.exp(-abs(pitch - detail.pitch) / FADE_SEMITONES)
-        added += share * STEP * torch.from_numpy(detail.values.astype(np.float32))
-    fine = F.interpolate(added, size=planes.shape[-1] - 1, mode="linear", align_corners=False)
-    changed = planes.clone()
-    changed[kept, :, 1:] = (planes[kept, :, 1:] + fine * mask[kept]).clamp(-1.0, 1.0)
-    return changed
+        values = STEP * torch.from_numpy(detail.values.astype(np.float32))
+        fine = F.interpolate(values[..., 1:], size=planes.shape[-1] - 1, mode="linear", align_corners=False)
+        values = torch.cat([values[..., :1], fine], dim=-1)
+        kept = kept + detail.weight * values
+        added = added + detail.weight * math.exp(-abs(pitch - detail.pitch) / FADE_SEMITONES) * values
+    changed = torch.cat([kept[..., :1], added[..., 1:]], dim=-1)
+    changed[DEVIATIONS] = kept[DEVIATIONS]
+    return torch.where(mask > 0.5, changed.clamp(-1.0, 1.0), planes)
 
 
 def mixed(first: Sequence[Detail], second: Sequence[Detail], share: float) -> tuple[Detail, ...]:
@@ -113,10 +126,10 @@ def parse_detail(found: object) -> Detail:
         values = np.frombuffer(base64.b64decode(text if isinstance(text, str) else "?", validate=True), np.int8)
     except (binascii.Error, ValueError):
         raise ValueError("values of a detail; expected base64 text") from None
-    rows, odd = divmod(len(values), len(KEPT_PLANES) * N_KNOTS)
+    rows, odd = divmod(len(values), N_PLANES * (1 + N_KNOTS))
     if odd or not rows:
-        raise ValueError(f"{len(values)} values of a detail; expected whole rows of {len(KEPT_PLANES)} x {N_KNOTS}")
-    return Detail(values.reshape(len(KEPT_PLANES), rows, N_KNOTS).copy(), float(pitch), float(weight))
+        raise ValueError(f"{len(values)} values of a detail; expected whole rows of {N_PLANES} x {1 + N_KNOTS}")
+    return Detail(values.reshape(N_PLANES, rows, 1 + N_KNOTS).copy(), float(pitch), float(weight))
 
 
 def _is_number(value: object, low: float, high: float) -> bool:

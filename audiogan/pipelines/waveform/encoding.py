@@ -23,7 +23,7 @@ from audiogan.corpus.tuning import measure_tuning
 from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
-from audiogan.pipelines.waveform.detail import detail_of
+from audiogan.pipelines.waveform.detail import TAIL_FRAMES, detail_of
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, on_sphere
 from audiogan.pipelines.waveform.lengthening import frame_levels_db
 from audiogan.pipelines.waveform.pitchcurve import follow_pitch
@@ -41,6 +41,9 @@ VELOCITY = 0.8
 MOST_NOTES = 16
 MIN_SECONDS = 0.1
 LET_GO_DB = -40.0  # under its loudest frame, a recording counts as over
+HELD_DB = -30.0  # louder than this shortly before, it was let go; else it died away
+ONE_NOTE_SEMITONES = 0.5  # what lies within is one note, or one note again
+CONFIRMED_SECONDS, CONFIRMED_PERIODS = 0.3, 16.0  # of a note, so that its partials must confirm its pitch
 _SILENCE = 1e-3
 
 
@@ -89,8 +92,8 @@ def timbre_of(
         h = on_sphere((weight[:, None] * h).sum(0) / weight.sum())
     z = z_for(dims_of(model)[0], seed, "timbre of")
     timbre = Timbre(h.cpu().numpy(), z, stem or "recording", model.sha256)
-    longest = max(examples, key=lambda one: one.weight)
-    return detailed(model, refined(model, timbre, longest) if refine else timbre, longest)
+    surest = max(examples, key=lambda one: one.weight)
+    return detailed(model, refined(model, timbre, surest) if refine else timbre, surest)
 
 
 def _known_pitch(pitch: float | None, stem: str) -> float | None:
@@ -107,7 +110,8 @@ def _examples(config: Config, recording: Recording, pitch: float | None, source:
     if has_tracker():
         spans = cut_notes(waveform, rate, min_seconds=MIN_SECONDS)
         spans = sorted(spans, key=lambda span: span.first - span.last)[:MOST_NOTES]
-        if len(spans) > 1:
+        pitches = [pitch_of(span.estimate.hz) for span in spans]
+        if len(spans) > 1 and max(pitches) - min(pitches) > ONE_NOTE_SEMITONES:
             return [
                 _example(config, waveform[span.first : span.last], rate, pitch_of(span.estimate.hz), source)._replace(
                     weight=span.estimate.confidence * (span.last - span.first) / rate
@@ -130,12 +134,13 @@ def _example(
 ) -> Example:
     """One note at the model's rate and length, at the pitch that its partials say, within half a semitone.
 
-    A pitch that was told and that no partials confirm is refused: it is noise, or another pitch was played.
+    A pitch that was told and that no partials of a note long enough confirm is refused: it is noise, or another note.
     """
     sound = without_lead(resample(waveform, sample_rate, config.sample_rate), config.sample_rate)
     note, _ = level(sound, config.n_samples, source, silence=_SILENCE)
     measured = measure_tuning(note, config.sample_rate, hz_of(pitch))
-    if told and measured is None:
+    least = max(CONFIRMED_SECONDS, CONFIRMED_PERIODS / hz_of(pitch)) * config.sample_rate
+    if told and measured is None and len(sound) >= least:
         fact = f"no partials within half a semitone of the pitch it is said to have, MIDI {pitch:g}"
         raise CorpusError(f"{source}: {fact}; expected a pitched note and its true pitch", "no_pitch")
     played = pitch + (measured[0] / 100 if measured else 0.0)
@@ -156,11 +161,18 @@ def detailed(model: Model, timbre: Timbre, example: Example) -> Timbre:
     """
     if not isinstance(model.config.representation, HarmonicConfig):
         return timbre
-    pitch = float(example.pitch)
-    made = make_planes(model, [Played(replace(timbre, details=()), pitch, VELOCITY)])[0]
-    levels = frame_levels_db(example.planes[0])
+    pitch, planes = float(example.pitch), example.planes[0]
+    nearest = min(max(pitch, model.config.lowest_pitch), model.config.highest_pitch)
+    made = make_planes(model, [Played(replace(timbre, details=()), nearest, VELOCITY)])[0]
+    return replace(timbre, details=(detail_of(made, planes, pitch, _last_frame(planes)),))
+
+
+def _last_frame(planes: Tensor) -> int:
+    """The frame at which a note was let go; of one that died away by itself the last of all."""
+    levels = frame_levels_db(planes)
     last = int((levels > levels.max() + LET_GO_DB).nonzero()[-1])
-    return replace(timbre, details=(detail_of(made, example.planes[0], pitch, last),))
+    is_held = levels[max(0, last - TAIL_FRAMES)] > levels.max() + HELD_DB
+    return last if is_held else len(levels)
 
 
 def refined(model: Model, timbre: Timbre, example: Example, *, n_steps: int = REFINE_STEPS) -> Timbre:

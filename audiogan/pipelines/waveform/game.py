@@ -81,7 +81,8 @@ class GameConfig(BaseModel):
     discriminator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of reals, for D.")
     augment: AugmentConfig = Field(
         default=AugmentConfig(probability=Schedule(start=0.0, end=0.5, shape="linear")),
-        description="How often D is shown a pair in another colour, with another envelope, with a gap.",
+        description="How often D is shown a pair in another colour, with another envelope, with a gap. "
+        "Not for the classic networks.",
     )
     timbre: TimbreConfig = Field(default=TimbreConfig(), description="Terms of the timbre encoder.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
@@ -142,7 +143,7 @@ class _Terms:
     """The loss terms of both players."""
 
     def __init__(
-        self, modules: Mapping[str, nn.Module], network: ResidualConfig | StyleConfig, game: GameConfig
+        self, modules: Mapping[str, nn.Module], network: ResidualConfig | StyleConfig, game: GameConfig, kind: str
     ) -> None:
         generator, judge, encoder = (modules[name] for name in ("generator", "discriminator", "encoder"))
         assert isinstance(generator, Generator | StyleGenerator)
@@ -153,7 +154,7 @@ class _Terms:
         self.style = isinstance(network, StyleConfig)
         self.objective: Objective = game.objective or ("nonsaturating" if self.style else "rpgan")
         self.interval = game.penalty_interval or (STYLE_INTERVAL if self.style else 1)
-        self.augment = Augment(game.augment, transforms_of(generator.sheet), n_draws=N_DRAWS)
+        self.augment = Augment(game.augment, transforms_of(generator.sheet, kind), n_draws=N_DRAWS)
         self.n_examples = 1  # of the last global batch, by which style weighs R1
 
     def gammas(self, moment: Moment, n_examples: int) -> tuple[float, float]:
@@ -297,7 +298,7 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
     network = config.network
     if isinstance(network, ClassicConfig):
         return classic_game(modules, game.classic, optimizers.generator, optimizers.discriminator)
-    terms = _Terms(modules, network, game)
+    terms = _Terms(modules, network, game, config.representation.kind)
     usual = default_optimizer(network)
     return Game(
         phases=(

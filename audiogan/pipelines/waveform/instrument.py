@@ -193,8 +193,7 @@ def header(model: Model, timbre: Timbre, name: str, seed: int) -> list[str]:
         seed: Of the samples.
     """
     card: Mapping[str, Any] = model.card
-    licences = card.get("licences_of_the_songs") or card.get("licences") or ["unknown"]
-    licences = [licences] if isinstance(licences, str) else list(licences)
+    licences = _licences(card)
     return [
         f"{name}: an instrument made with audiogan {__version__}",
         f"Model: {model.name or 'unnamed'}, weights sha256 {model.sha256 or 'unknown'}",
@@ -259,3 +258,11 @@ def _bounds(layers: Sequence[float]) -> list[tuple[int, int]]:
     """The MIDI velocities of each layer: 1 to 127, each once, cut half-way between layers."""
     edges = [1, *(round(127 * (a + b) / 2) + 1 for a, b in pairwise(layers)), 128]
     return [(edges[place], edges[place + 1] - 1) for place in range(len(layers))]
+
+
+def _licences(card: Mapping[str, Any]) -> list[str]:
+    """Licences of the sources that a model learnt from, each once, as its card names them."""
+    corpus = card.get("corpus")
+    sources = corpus.get("sources") if isinstance(corpus, Mapping) else None
+    named = [source.get("licence") for source in sources or () if isinstance(source, Mapping)]
+    return sorted({str(licence) for licence in named if licence}) or ["unknown"]

@@ -13,7 +13,7 @@ from audiogan.pipelines.waveform.sound import LEAST_PEAK, Waveform, levelled
 
 HOP_SECONDS, WINDOW_SECONDS = 0.01, 0.04
 FLOOR_DB = -120.0
-LOUDEST_FRAMES = 50  # half a second speaks for a note
+GATE = 0.1  # of the mean power: -10 dB
 _FRAMES_AT_ONCE = 4096
 
 
@@ -57,9 +57,13 @@ def loudness_curve(waveform: Waveform, sample_rate: int) -> NDArray[np.float64]:
 
 
 def loudness(waveform: Waveform, sample_rate: int) -> float:
-    """Return the mean A-weighted power of a note's loudest half second, in dB."""
-    levels = np.sort(loudness_curve(waveform, sample_rate))[-LOUDEST_FRAMES:]
-    return float(10 * np.log10(np.mean(10 ** (levels / 10))))
+    """Return the mean A-weighted power of what is heard of a note, in dB.
+
+    Frames 10 dB or more below the mean do not count (the relative gate of ITU-R BS.1770-4), so that a note that dies
+    away and one that holds are as loud as they sound.
+    """
+    power = 10 ** (loudness_curve(waveform, sample_rate) / 10)
+    return float(10 * np.log10(power[power >= GATE * power.mean()].mean()))
 
 
 def equally_loud(waveforms: Sequence[Waveform], sample_rate: int, peak: float = PEAK) -> list[Waveform]:

@@ -22,11 +22,12 @@ from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.detail import with_details
+from audiogan.pipelines.waveform.harmonicity import bring_back
 from audiogan.pipelines.waveform.lengthening import lengthened
 from audiogan.pipelines.waveform.looping import held
 from audiogan.pipelines.waveform.sound import Waveform, capped, soften
 from audiogan.pipelines.waveform.timbre import Timbre
-from audiogan.representation.base import Representation
+from audiogan.representation.base import HarmonicConfig, Representation
 from audiogan.representation.harmonic import Harmonic
 from audiogan.representation.sustain import fade
 
@@ -85,7 +86,9 @@ def make_planes(model: Model, notes: Sequence[Played]) -> Tensor:
         chunk = list(notes[first : first + CHUNK])
         full = chunk + [chunk[-1]] * (CHUNK - len(chunk))
         planes = _chunk(generator, full, model.device)[: len(chunk)]
-        made.append(_detailed(model.config, chunk, planes))
+        if isinstance(model.config.representation, HarmonicConfig):
+            planes = _detailed(model.config, chunk, bring_back(planes))
+        made.append(planes)
     return torch.cat(made)
 
 

@@ -119,7 +119,8 @@ def test_a_recording_made_again_is_itself(perfect: dict[tuple[str, str], Row]) -
 def test_the_way_begins_and_ends_at_home_and_jumps_in_between(perfect: dict[tuple[str, str], Row]) -> None:
     assert perfect["way_ends_at_home", "timbre vector"].value > 0.7
     jump = perfect["way_largest_step", "against the mean step"]
-    assert jump.value > 4  # one of eight steps goes most of the way; what recordings add moves evenly
+    # one of eight steps goes most of the way; what recordings add is even
+    assert jump.value == pytest.approx(5.2, rel=0.2)
     assert jump.passes is False
 
 

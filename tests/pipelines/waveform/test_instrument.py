@@ -63,7 +63,9 @@ def test_notes_that_die_away_have_no_loop(tmp_path: Path) -> None:
 
 
 def test_the_header_is_comments_whatever_the_names_hold(tmp_path: Path) -> None:
-    model = model_of(Echo(), card={"licences_of_the_songs": ["CC0-1.0\nsample=x"]}, name="notes\n<global>")
+    model = model_of(
+        Echo(), card={"corpus": {"sources": [{"licence": "CC0-1.0\nsample=x"}, {}]}}, name="notes\n<global>"
+    )
     write_instrument(model, PLAIN, tmp_path, keys=(60, 60), velocities=(0.5,), name="../../x")
     (sfz,) = tmp_path.glob("*.sfz")
     text = sfz.read_text()

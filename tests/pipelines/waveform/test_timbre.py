@@ -224,3 +224,12 @@ def test_noise_and_a_wrong_pitch_are_refused_where_a_pitch_is_told() -> None:
     assert timbre_of(model_of(), recording(tone(hz_of(60.4))), pitch=60).details[0].pitch == pytest.approx(
         60.4, abs=0.05
     )
+
+
+@pytest.mark.skipif(not has_tracker(), reason="swift-f0 is not installed")
+def test_one_note_heard_in_two_parts_is_one_note() -> None:
+    note = tone(hz_of(60), seconds=1.0)
+    twice = np.concatenate([note, np.zeros(RATE // 10, np.float32), note])
+    assert len(encoding._examples(CONFIG, recording(twice), None, "twice")) == 1
+    other = np.concatenate([note, np.zeros(RATE // 10, np.float32), tone(hz_of(64), seconds=1.0)])
+    assert len(encoding._examples(CONFIG, recording(other), None, "two")) == 2
