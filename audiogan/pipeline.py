@@ -149,9 +149,12 @@ class Model:
 class Pipeline(Protocol):
     """The names a pipeline package exports. A verb it cannot offer raises `UnsupportedError`.
 
-    Two more may be there. `RESUMES_PREPARE = True` says that `prepare` goes on where it was stopped in the same folder.
+    Three more may be there. `RESUMES_PREPARE = True` says that `prepare` goes on where it was stopped, in the same
+    folder.
     `settle(modules, config, dataset)` is called once, before a new run trains: after `build`, with the weights of the
     model begun with, if any.
+    `scoring(cache, config, corpus, *, count)` returns `adversarial.scoring.Scoring`, how to tell while a model trains
+    whether it gets better, or None where nothing is held out.
     """
 
     @property

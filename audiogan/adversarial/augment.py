@@ -1,8 +1,9 @@
 """Decide when and how strongly to augment what a discriminator sees; a pipeline supplies the transforms.
 
-Each transform is applied to each example with a probability that is fixed (arXiv 2006.10738 with probability 1) or
-scheduled over the budget. Reals and fakes pass through the same transforms, so that the augmentation does not leak
-into what G produces (arXiv 2006.06676); transforms must therefore be differentiable with respect to the example.
+Each transform is applied to each example with a probability that is fixed (arXiv 2006.10738 with probability 1),
+scheduled over the budget or adaptive (`audiogan.adversarial.adaptive`). Reals and fakes pass through the same
+transforms, so that the augmentation does not leak into what G produces (arXiv 2006.06676); transforms must therefore
+be differentiable with respect to the example.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from audiogan.adversarial.adaptive import Adaptive
 from audiogan.adversarial.game import Moment
 from audiogan.adversarial.schedule import Schedule
 
@@ -43,19 +45,29 @@ class Augment:
         transforms: Each takes examples `(batch, ...)` and uniform draws `(batch, n_draws)` in [0, 1) and returns
             examples of the same shape.
         n_draws: Random numbers per example that a transform gets.
+        adaptive: Gives the probability in place of the schedule.
     """
 
-    def __init__(self, config: AugmentConfig, transforms: Sequence[Transform], n_draws: int = 4) -> None:
+    def __init__(
+        self,
+        config: AugmentConfig,
+        transforms: Sequence[Transform],
+        n_draws: int = 4,
+        adaptive: Adaptive | None = None,
+    ) -> None:
         self.config = config
+        self.adaptive = adaptive
         self.transforms = tuple(transforms)
         self.n_draws = n_draws
 
-    def probability(self, moment: Moment) -> float:
-        """Return the probability of each transform at this moment, in [0, 1].
+    def probability(self, moment: Moment) -> float | Tensor:
+        """Return the probability of each transform at this moment, in [0, 1]; adaptive ones as a tensor.
 
         Args:
             moment: When.
         """
+        if self.adaptive is not None:
+            return self.adaptive.probability
         return self.config.probability.at(moment.share)
 
     def __call__(self, examples: Tensor, moment: Moment, stream: str = "real") -> Tensor:
@@ -67,7 +79,9 @@ class Augment:
             stream: Name that keeps the draws for reals and fakes apart.
         """
         probability = self.probability(moment)
-        if probability <= 0.0:
+        if isinstance(probability, Tensor):
+            probability = probability.to(examples.device)
+        elif probability <= 0.0:
             return examples
         columns = (self.n_draws + 1) * len(self.transforms)
         draws = moment.uniform(f"augment-{stream}", len(examples), columns).to(examples.device)

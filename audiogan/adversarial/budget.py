@@ -8,7 +8,11 @@ the step alone.
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audiogan.adversarial.disk import json_bytes, parse_json, write_atomically
 
 BUDGET_UNITS = ("steps", "examples", "minutes")
 REHEARSAL_STEPS = 1_000_000
@@ -42,6 +46,41 @@ def parse_budget(text: str) -> tuple[float, str]:
             f"budget {text!r}; expected a number above 0 and one of {', '.join(BUDGET_UNITS)}: `2000 steps`"
         )
     return value, unit
+
+
+def steps_of(
+    budget: str,
+    batch_size: int,
+    folder: Path,
+    state: Mapping[str, Any],
+    rehearse: Callable[[float], int],
+    *,
+    is_main: bool,
+) -> int:
+    """Return the number of steps that a budget buys; minutes are measured once and then stand.
+
+    Args:
+        budget: As in the recipe.
+        batch_size: Examples per step.
+        folder: The run folder, where the number is kept.
+        state: Of the checkpoint that the run goes on from, or empty.
+        rehearse: From a time in seconds to the number of steps that fit into it.
+        is_main: Whether this process writes.
+    """
+    amount, unit = parse_budget(budget)
+    if unit != "minutes":
+        return max(1, math.ceil(amount if unit == "steps" else amount / batch_size))
+    if state.get("budget") == budget:
+        return int(state["n_steps"])
+    path = folder / "budget.json"
+    if path.exists():
+        settled = parse_json(path, path.read_bytes())
+        if settled.get("budget") == budget:
+            return int(settled["n_steps"])
+    n_steps = rehearse(60.0 * amount)
+    if is_main:
+        write_atomically(path, json_bytes({"budget": budget, "n_steps": n_steps}))
+    return n_steps
 
 
 def fit_steps(

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from audiogan.adversarial.budget import parse_budget
 from audiogan.adversarial.ema import AveragesConfig
 from audiogan.adversarial.runtime import RuntimeConfig
+from audiogan.adversarial.scoring import ScoreConfig
 
 
 class TrainConfig(BaseModel):
@@ -29,6 +30,10 @@ class TrainConfig(BaseModel):
     )
     tensorboard: bool = Field(default=True, description="Whether to write TensorBoard event files.")
     averages: AveragesConfig = Field(default=AveragesConfig(), description="Memory of the averaged modules.")
+    score: ScoreConfig = Field(default=ScoreConfig(), description="Scores on the way, the best model, when to stop.")
+    rollbacks: int = Field(
+        default=3, ge=0, description="Times to go back to the last checkpoint, with smaller steps, after divergence."
+    )
     runtime: RuntimeConfig = Field(default=RuntimeConfig(), description="Device, threads, precision.")
 
     @field_validator("budget")
@@ -40,28 +45,36 @@ class TrainConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Finished:
-    """The whole budget is spent.
+    """Training is over.
 
     Args:
         step: Steps done.
         checkpoint: The last checkpoint.
+        reason: `budget` when all of it is spent, `plateau` when nothing better came for as long as patience lasts.
+        warnings: Alarms that are on at the end: `collapsed`, `overfitting`.
     """
 
     step: int
     checkpoint: Path
     exit_code: int = 0
+    reason: str = "budget"
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """A signal ended the run; all is saved.
+    """A signal or a collapse ended the run; all is saved.
 
     Args:
         step: Steps done.
         checkpoint: The last checkpoint.
-        exit_code: 143 after SIGTERM, 130 after SIGINT.
+        exit_code: 143 after SIGTERM, 130 after SIGINT, 4 after a collapse.
+        reason: `signal` or `collapsed`.
+        warnings: Alarms that are on.
     """
 
     step: int
     checkpoint: Path
     exit_code: int
+    reason: str = "signal"
+    warnings: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Describe who moves when: phases, the moment they move at, and the usual game from z to x.
+"""Describe who moves when: phases, the moment they move at, and what must survive a restart.
 
 A `Phase` is one player's move: the modules that move, their optimiser and a function from a batch to weighted loss
 terms. A `Game` is the list of phases with whatever else must survive a restart. Nothing here knows what the tensors
@@ -7,15 +7,13 @@ mean.
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Protocol
 
 import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
-from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss, wgan_drift
-from audiogan.adversarial.penalty import clip_weights, dragan, r1_r2, wgan_gp
 from audiogan.adversarial.schedule import Schedule
 
 Terms = Mapping[str, Tensor]
@@ -250,137 +248,3 @@ class Game:
     def boundaries(self) -> list[float]:
         """Return the shares between which the same phases are active, from 0.0 to 1.0."""
         return sorted({0.0, 1.0, *(share for phase in self.phases for share in phase.span)})
-
-
-AugmentCall = Callable[[Tensor, Moment, str], Tensor]
-
-
-class LatentGameConfig(BaseModel):
-    """Options of the usual game: one generator from z, one discriminator."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    objective: Objective = Field(default="rpgan", description="Loss of both players.")
-    drift: float = Field(
-        default=0.0, ge=0.0, description="Weight of the squared real logits (arXiv 1710.10196: 0.001)."
-    )
-    r1: Schedule = Field(default=Schedule(start=0.0), description="Gamma of the gradient penalty at reals; 0 for none.")
-    r2: Schedule = Field(default=Schedule(start=0.0), description="Gamma of the gradient penalty at fakes; 0 for none.")
-    wgan_gp: float = Field(default=0.0, ge=0.0, description="Weight of the penalty between real and fake; 10 is usual.")
-    dragan: float = Field(default=0.0, ge=0.0, description="Weight of the penalty around reals; 10 is usual.")
-    clip: float = Field(
-        default=0.0, ge=0.0, description="Bound on every weight of the discriminator; 0.01 with wgan, 0 for none."
-    )
-    penalty_interval: int = Field(
-        default=1, ge=1, description="Steps between penalties; the weight is multiplied to match."
-    )
-    instance_noise: Schedule = Field(default=Schedule(start=0.0), description="Standard deviation added to D's inputs.")
-    discriminator_repeats: int | Repeats = Field(default=1, description="Moves of D for each move of G.")
-
-
-class _LatentTerms:
-    """The loss terms of both players of the z-to-x game."""
-
-    def __init__(
-        self,
-        modules: Mapping[str, nn.Module],
-        z_dim: int,
-        config: LatentGameConfig,
-        augment: AugmentCall | None,
-        real: str,
-    ) -> None:
-        self.generator = modules["generator"]
-        self.discriminator = modules["discriminator"]
-        self.z_dim = z_dim
-        self.config = config
-        self.augment = augment
-        self.real = real
-
-    def fake(self, batch: Batch, moment: Moment) -> Tensor:
-        real = batch[self.real]
-        z = moment.normal("z", len(real), self.z_dim).to(real.device)
-        return self.generator(z, batch["label"]) if "label" in batch else self.generator(z)
-
-    def logits(self, batch: Batch, moment: Moment, stream: str) -> Callable[[Tensor], Tensor]:
-        """Return D as seen by the penalties: a function of the example before any augmentation."""
-
-        def judge(examples: Tensor) -> Tensor:
-            if self.augment is not None:
-                examples = self.augment(examples, moment, stream)
-            sigma = self.config.instance_noise.at(moment.span_share)
-            if sigma > 0.0:
-                draws = moment.normal(f"instance-{stream}", *examples.shape)
-                examples = examples + sigma * draws.to(examples)
-            return self.discriminator(examples, batch["label"]) if "label" in batch else self.discriminator(examples)
-
-        return judge
-
-    def discriminator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        config, real = self.config, batch[self.real]
-        with torch.no_grad():
-            fake = self.fake(batch, moment)
-        judge_real, judge_fake = self.logits(batch, moment, "real"), self.logits(batch, moment, "fake")
-        due = moment.step % config.penalty_interval == 0
-        gammas = [config.penalty_interval * gamma.at(moment.span_share) * due for gamma in (config.r1, config.r2)]
-        real_logits, fake_logits, terms = r1_r2(judge_real, judge_fake, real, fake, *gammas)
-        terms["adversarial"] = discriminator_loss(config.objective, real_logits, fake_logits)
-        if config.drift:
-            terms["drift"] = wgan_drift(real_logits, config.drift)
-        if config.wgan_gp and due:
-            alpha = moment.uniform("penalty", len(real)).to(real.device)
-            terms["wgan_gp"] = wgan_gp(judge_real, real, fake, alpha, config.wgan_gp * config.penalty_interval)
-        if config.dragan and due:
-            draws = moment.uniform("penalty", *real.shape).to(real.device)
-            terms["dragan"] = dragan(judge_real, real, draws, config.dragan * config.penalty_interval)
-        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
-        return terms
-
-    def generator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        real_logits = None
-        if self.config.objective == "rpgan":
-            with torch.no_grad():
-                real_logits = self.logits(batch, moment, "real")(batch[self.real])
-        fake_logits = self.logits(batch, moment, "fake")(self.fake(batch, moment))
-        return {"adversarial": generator_loss(self.config.objective, real_logits, fake_logits)}
-
-
-def latent_game(
-    modules: Mapping[str, nn.Module],
-    *,
-    z_dim: int,
-    config: LatentGameConfig | None = None,
-    generator_optimizer: OptimizerConfig | None = None,
-    discriminator_optimizer: OptimizerConfig | None = None,
-    augment: AugmentCall | None = None,
-    real: str = "real",
-) -> Game:
-    """Return the game of one generator from z against one discriminator.
-
-    Args:
-        modules: `generator` from z `(batch, z_dim)` to examples, `discriminator` from examples to logits `(batch,)` or
-            `(batch, 1)`. When the batch holds `label`, both are called with it as second argument.
-        z_dim: Size of z; z is standard normal.
-        config: Objective, penalties and repeats.
-        generator_optimizer: Optimiser of G.
-        discriminator_optimizer: Optimiser of D.
-        augment: Applied to whatever D sees; gradients of penalties are taken before it.
-        real: Name of the examples in the batch.
-    """
-    config = config or LatentGameConfig()
-    terms = _LatentTerms(modules, z_dim, config, augment, real)
-    discriminator = Phase(
-        name="discriminator",
-        modules=("discriminator",),
-        terms=terms.discriminator_terms,
-        optimizer=discriminator_optimizer or OptimizerConfig(),
-        repeats=config.discriminator_repeats,
-    )
-    if config.clip:
-        discriminator = replace(discriminator, after_move=lambda: clip_weights(modules["discriminator"], config.clip))
-    generator = Phase(
-        name="generator",
-        modules=("generator",),
-        terms=terms.generator_terms,
-        optimizer=generator_optimizer or OptimizerConfig(),
-    )
-    return Game(phases=(discriminator, generator), averaged={"generator": 0.0})

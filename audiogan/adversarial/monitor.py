@@ -18,16 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from torch import Tensor, nn
 
 from audiogan.adversarial.disk import write_atomically
+from audiogan.adversarial.view import View
 from audiogan.errors import TrainingError
 
 logger = logging.getLogger(__name__)
-
-PLAIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -59,13 +56,11 @@ class Hook:
         name: For the record.
         run: Returns numbers to record, or None; called without gradients, on the main process only.
         every: Interval as a share of the budget, in (0, 1]; also called at the end.
-        best: Name of the returned number by which the best checkpoint is chosen; lower is better.
     """
 
     name: str
     run: Callable[[Snapshot], Mapping[str, float] | None]
     every: float = 0.05
-    best: str | None = None
 
     def due(self, done: int, n_steps: int) -> bool:
         """Return whether to run after so many steps.
@@ -74,9 +69,20 @@ class Hook:
             done: Steps done, 1 or more.
             n_steps: Steps in the budget.
         """
-        # The small number keeps 3 · 0.1 from falling just short of 0.3.
-        passed = [int(step / n_steps / self.every + 1e-9) for step in (done - 1, done)]
-        return done == n_steps or passed[1] > passed[0]
+        return is_due(done, n_steps, self.every)
+
+
+def is_due(done: int, n_steps: int, every: float) -> bool:
+    """Return whether something that happens at intervals, and at the end, happens after so many steps.
+
+    Args:
+        done: Steps done, 1 or more.
+        n_steps: Steps in the budget.
+        every: Interval as a share of the budget, in (0, 1].
+    """
+    # The small number keeps 3 · 0.1 from falling just short of 0.3.
+    passed = [int(step / n_steps / every + 1e-9) for step in (done - 1, done)]
+    return done == n_steps or passed[1] > passed[0]
 
 
 class Monitor:
@@ -117,7 +123,7 @@ class Monitor:
         self._sums: dict[tuple[str, tuple[str, ...]], tuple[Tensor, int]] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         self._writer: Any = None
-        self._view: _View | None = None
+        self._view: View | None = None
         self._warned: set[str] = set()
         self._began = self._now = time.perf_counter()
         self._began_step = 0
@@ -140,7 +146,7 @@ class Monitor:
             with self._tolerating("tensorboard"):
                 self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=first_step)
         self._began_step = first_step
-        self._view = None if self.quiet else _View(self.n_steps, first_step)
+        self._view = None if self.quiet else View(self.n_steps, first_step)
         self._restart()
         try:
             yield
@@ -153,6 +159,7 @@ class Monitor:
                 self._writer = None
 
     def _restart(self) -> None:
+        self._moves.clear()
         self._sums.clear()
         self._seconds.clear()
         self._began = self._now = time.perf_counter()
@@ -285,27 +292,34 @@ class Monitor:
 
     # ---- hooks
 
-    def run_hook(self, hook: Hook, snapshot: Snapshot) -> float | None:
-        """Run one hook and return the number it is judged by, None when it failed or has none.
+    def observe(self, name: str, step: int, look: Callable[[], Mapping[str, float] | None]) -> dict[str, float]:
+        """Record numbers that somebody else finds, and return those that are finite; none if finding them fails.
 
         Args:
-            hook: What to run.
-            snapshot: What it sees.
+            name: For the record.
+            step: Steps done.
+            look: Returns the numbers, or None; called without gradients.
         """
         found: Mapping[str, float] = {}
         failure: dict[str, Any] = {}
         try:
             with torch.no_grad():
-                found = dict(hook.run(snapshot) or {})
-        except Exception as error:  # whatever a sampler does, hours of training must survive it
-            logger.exception("hook %s failed at step %d; training goes on", hook.name, snapshot.step)
+                found = {key: float(value) for key, value in (look() or {}).items()}
+        except Exception as error:  # whatever a sampler or a metric does, hours of training must survive it
+            logger.exception("hook %s failed at step %d; training goes on", name, step)
             failure = {"failed": f"{type(error).__name__}: {error}"}
-        line = {"step": snapshot.step, "hook": hook.name} | {
-            f"{hook.name}/{name}": float(value) for name, value in found.items()
-        }
-        self._write(snapshot.step, line | failure)
-        value = found.get(hook.best or "")
-        return float(value) if value is not None and abs(value) < float("inf") else None
+        line = {"step": step, "hook": name} | {f"{name}/{key}": value for key, value in found.items()}
+        self._write(step, line | failure)
+        return {key: value for key, value in found.items() if math.isfinite(value)}
+
+    def say(self, text: str) -> None:
+        """Show a sentence on screen; nothing when quiet.
+
+        Args:
+            text: One line.
+        """
+        if self._view is not None:
+            self._view.say(text)
 
 
 def drop_after(path: Path, step: int) -> None:
@@ -324,49 +338,3 @@ def drop_after(path: Path, step: int) -> None:
             if isinstance(line, dict) and line.get("step", step + 1) <= step:
                 kept.append(text + "\n")
     write_atomically(path, "".join(kept).encode())
-
-
-class _View:
-    """Progress on standard error: a bar on a terminal, a line now and then elsewhere."""
-
-    def __init__(self, n_steps: int, first_step: int) -> None:
-        self.n_steps = n_steps
-        self.first_step = first_step
-        self.began = self.shown = time.monotonic()
-        self.console = Console(stderr=True)
-        self.bar: Progress | None = None
-        if self.console.is_terminal:
-            columns = (
-                TextColumn("{task.completed}/{task.total} steps"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TextColumn("{task.description}"),
-            )
-            self.bar = Progress(*columns, console=self.console)
-            self.task = self.bar.add_task("", total=n_steps, completed=first_step)
-            self.bar.start()
-
-    def show(self, done: int) -> None:
-        if self.bar is not None and time.monotonic() - self.shown > 0.2:
-            self.shown = time.monotonic()
-            self.bar.update(self.task, completed=done)
-
-    def line(self, done: int, line: Mapping[str, float]) -> None:
-        text = f"{line['items_per_second']:.0f} items/s, {self.time_left(done)} left"
-        if self.bar is not None:
-            self.bar.update(self.task, completed=done, description=text)
-        elif time.monotonic() - self.shown > PLAIN_SECONDS or done == self.n_steps:
-            self.shown = time.monotonic()
-            losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.endswith("/adversarial"))
-            self.console.print(
-                f"step {done}/{self.n_steps} ({done / self.n_steps:.0%}), {text}, {losses}", highlight=False
-            )
-
-    def time_left(self, done: int) -> str:
-        per_step = (time.monotonic() - self.began) / max(1, done - self.first_step)
-        minutes, seconds = divmod(round(per_step * (self.n_steps - done)), 60)
-        return f"{minutes} min {seconds:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.stop()

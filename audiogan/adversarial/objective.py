@@ -2,11 +2,14 @@
 
 With r = D(x), f = D(G(z)) and s = softplus, the table of losses: minimax and non-saturating (arXiv 1406.2661), hinge
 (arXiv 1705.02894), least squares (arXiv 1611.04076), Wasserstein (arXiv 1701.07875) and relativistic pairs (arXiv
-1807.00734). Means are over the batch and over every logit of an example. Losses are computed in float32.
+1807.00734). Beside it a term for G alone, feature matching. Means are over the batch and over every logit of an
+example. Losses are computed in float32.
 """
 
+from collections.abc import Sequence
 from typing import Literal, get_args
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -72,3 +75,18 @@ def wgan_drift(real_logits: Tensor, weight: float) -> Tensor:
         weight: 0.001 in the paper.
     """
     return weight * real_logits.float().square().mean()
+
+
+def feature_matching(real_features: Sequence[Tensor], fake_features: Sequence[Tensor]) -> Tensor:
+    """Return the squared distance of mean features, the mean over layers, zero-dimensional (arXiv 1606.03498, 3.1).
+
+    Args:
+        real_features: Activations of D for reals, `(batch, ...)` per layer; gradients are not wanted there.
+        fake_features: Activations for fakes, of the same shapes but for the batch.
+    """
+    assert len(real_features) == len(fake_features) > 0, (len(real_features), len(fake_features))
+    distances = [
+        (fake.float().mean(0) - real.detach().float().mean(0)).square().sum()
+        for real, fake in zip(real_features, fake_features, strict=True)
+    ]
+    return torch.stack(distances).mean()

@@ -1,28 +1,15 @@
 """Turn the gradient of a discriminator with respect to its input into a penalty.
 
-R1 and R2 (arXiv 1801.04406), WGAN-GP (arXiv 1704.00028) and DRAGAN (arXiv 1705.07215), all exact by double backward.
-Norms are sums over every dimension of one example, computed in float32; an example is what D gets before
-augmentation. A discriminator with batch norm mixes examples, so these gradients would not be per example: do not use
-one.
+R1 and R2 (arXiv 1801.04406), WGAN-GP (arXiv 1704.00028) and DRAGAN (arXiv 1705.07215), by double backward unless
+another way to measure the slope is given (`audiogan.adversarial.slopes`). Norms are sums over every dimension of one
+example, computed in float32; an example is what D gets before augmentation. A discriminator with batch norm mixes
+examples, so these gradients would not be per example: do not use one.
 """
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-Discriminator = Callable[[Tensor], Tensor]
-
-
-def squared_gradient(logits: Tensor, examples: Tensor) -> Tensor:
-    """Return the squared norm of each example's gradient, `(batch,)` float32, differentiable.
-
-    Args:
-        logits: `(batch, ...)`, computed from `examples`.
-        examples: `(batch, ...)` that required gradients before the forward pass.
-    """
-    (gradient,) = torch.autograd.grad(logits.float().sum(), examples, create_graph=True)
-    return gradient.float().square().flatten(1).sum(1)
+from audiogan.adversarial.slopes import Discriminator, Slope, exact_slope, squared_gradient
 
 
 def zero_centred(logits: Tensor, examples: Tensor, gamma: float) -> Tensor:
@@ -37,7 +24,13 @@ def zero_centred(logits: Tensor, examples: Tensor, gamma: float) -> Tensor:
 
 
 def r1_r2(
-    judge_real: Discriminator, judge_fake: Discriminator, real: Tensor, fake: Tensor, gamma1: float, gamma2: float
+    judge_real: Discriminator,
+    judge_fake: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    gamma1: float,
+    gamma2: float,
+    slope: Slope | None = None,
 ) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
     """Return real logits, fake logits and the penalties asked for, with one forward pass on each side.
 
@@ -48,7 +41,12 @@ def r1_r2(
         fake: `(batch, ...)`; gradients do not reach G.
         gamma1: Weight at reals; 0 leaves `r1` out.
         gamma2: Weight at fakes; 0 leaves `r2` out.
+        slope: Another way to measure slopes; None for double backward after both forward passes.
     """
+    if slope is not None:
+        real_logits, terms = _with_slope(slope, judge_real, real, "r1", gamma1)
+        fake_logits, fake_terms = _with_slope(slope, judge_fake, fake, "r2", gamma2)
+        return real_logits, fake_logits, terms | fake_terms
     real, fake = real.detach().requires_grad_(gamma1 > 0.0), fake.detach().requires_grad_(gamma2 > 0.0)
     real_logits, fake_logits = judge_real(real), judge_fake(fake)
     terms = {}
@@ -59,21 +57,38 @@ def r1_r2(
     return real_logits, fake_logits, terms
 
 
-def unit_centred(discriminator: Discriminator, examples: Tensor, weight: float) -> Tensor:
+def _with_slope(
+    slope: Slope, judge: Discriminator, examples: Tensor, name: str, gamma: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    if gamma <= 0.0:
+        return judge(examples.detach()), {}
+    logits, squared = slope(judge, examples)
+    return logits, {name: 0.5 * gamma * squared.mean()}
+
+
+def unit_centred(discriminator: Discriminator, examples: Tensor, weight: float, slope: Slope = exact_slope) -> Tensor:
     """Return weight · E[(gradient norm - 1)²] at the given examples, zero-dimensional.
 
     Args:
         discriminator: D.
         examples: `(batch, ...)`, where the gradient is taken.
         weight: 10 in both papers that use it.
+        slope: How to measure the slope; not by an estimate, whose root is biased.
     """
-    examples = examples.detach().requires_grad_()
+    _, squared = slope(discriminator, examples)
     # The root has an infinite slope at zero, where a D that ignores its input begins.
-    norm = (squared_gradient(discriminator(examples), examples) + 1e-8).sqrt()
+    norm = (squared + 1e-8).sqrt()
     return weight * (norm - 1.0).square().mean()
 
 
-def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, alpha: Tensor, weight: float = 10.0) -> Tensor:
+def wgan_gp(
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    alpha: Tensor,
+    weight: float = 10.0,
+    slope: Slope = exact_slope,
+) -> Tensor:
     """Return the two-sided penalty on the lines from fakes to reals, zero-dimensional (arXiv 1704.00028, eq. 3).
 
     Args:
@@ -82,12 +97,15 @@ def wgan_gp(discriminator: Discriminator, real: Tensor, fake: Tensor, alpha: Ten
         fake: `(batch, ...)`.
         alpha: `(batch,)` in [0, 1], one draw per example: 1 is the real one.
         weight: 10 in the paper.
+        slope: How to measure the slope, see `unit_centred`.
     """
     alpha = alpha.reshape(-1, *[1] * (real.dim() - 1)).to(real.dtype)
-    return unit_centred(discriminator, fake + alpha * (real - fake), weight)
+    return unit_centred(discriminator, fake + alpha * (real - fake), weight, slope)
 
 
-def dragan(discriminator: Discriminator, real: Tensor, draws: Tensor, weight: float = 10.0) -> Tensor:
+def dragan(
+    discriminator: Discriminator, real: Tensor, draws: Tensor, weight: float = 10.0, slope: Slope = exact_slope
+) -> Tensor:
     """Return the penalty in a neighbourhood of the reals, zero-dimensional (arXiv 1705.07215).
 
     Args:
@@ -95,8 +113,9 @@ def dragan(discriminator: Discriminator, real: Tensor, draws: Tensor, weight: fl
         real: `(batch, ...)`.
         draws: The same shape, uniform in [0, 1]; scaled by half the standard deviation of the batch.
         weight: 10 in the paper.
+        slope: How to measure the slope, see `unit_centred`.
     """
-    return unit_centred(discriminator, real + 0.5 * real.std() * draws.to(real.dtype), weight)
+    return unit_centred(discriminator, real + 0.5 * real.std() * draws.to(real.dtype), weight, slope)
 
 
 @torch.no_grad()

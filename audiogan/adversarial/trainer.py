@@ -5,35 +5,37 @@ modules, phases and batches of tensors and knows nothing of what they mean. A ru
 continues from its newest complete checkpoint and ends with the same weights as one that was left alone.
 """
 
-import copy
 import logging
-import math
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from audiogan.adversarial.budget import REHEARSAL_STEPS, fit_steps, parse_budget
-from audiogan.adversarial.checkpoint import Checkpoint, Store, check_same_run
+from audiogan.adversarial.budget import REHEARSAL_STEPS, steps_of
+from audiogan.adversarial.checkpoint import Store
 from audiogan.adversarial.config import Finished, Stopped, TrainConfig
-from audiogan.adversarial.disk import json_bytes, locked, parse_json, write_atomically
+from audiogan.adversarial.disk import locked
 from audiogan.adversarial.ema import Averages
 from audiogan.adversarial.game import Game, Moment, Phase
 from audiogan.adversarial.loader import Examples, Loader
-from audiogan.adversarial.monitor import Hook, Monitor, Snapshot
+from audiogan.adversarial.monitor import Hook, Monitor
 from audiogan.adversarial.players import Players
+from audiogan.adversarial.recovery import Recovery
+from audiogan.adversarial.rehearsal import rehearse
 from audiogan.adversarial.runtime import Runtime, StopRequest
+from audiogan.adversarial.saving import NOT_FINITE, SAVED, Saver, facts_of
+from audiogan.adversarial.scoring import Scoring, Standing
+from audiogan.adversarial.watching import Watcher
 from audiogan.errors import OutputError, TrainingError, UsageError
 
 logger = logging.getLogger(__name__)
 
 COMPARE_EVERY = 500
-REFUSED_SAVES = 3
 
 
 class Trainer:
@@ -47,6 +49,7 @@ class Trainer:
         run_folder: Where checkpoints and the record go.
         resolved_recipe: Written into every checkpoint.
         hooks: What to do now and then.
+        scoring: How to tell good from bad, if anybody knows.
         runtime: Machine to use instead of the one `config.runtime` describes.
         quiet: Whether to show no progress.
 
@@ -64,6 +67,7 @@ class Trainer:
         run_folder: Path,
         resolved_recipe: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        scoring: Scoring | None = None,
         *,
         runtime: Runtime | None = None,
         quiet: bool = False,
@@ -78,11 +82,12 @@ class Trainer:
         self.folder = Path(run_folder)
         self.recipe = dict(resolved_recipe or {})
         self.hooks = list(hooks)
+        self.scoring = scoring
         self.quiet = quiet
         self.store = Store(self.folder, config.keep)
+        self.recovery = Recovery(config.seed, config.rollbacks)
+        self.saver = Saver(self.store, self.runtime, self.players, self.recovery, self._facts, self.recipe)
         self.n_steps = 0
-        self._refused_saves = 0
-        self._best: tuple[str, float] | None = None
         self._norms: dict[str, Tensor] = {}
 
     @property
@@ -109,6 +114,7 @@ class Trainer:
             self.monitor.charge("wait")
             moment = self.moment(step, phase, repeat)
             self.players.let_move(phase, moment.span_share)
+            self.recovery.slow(self.players.optimizers[phase.name])
             self.runtime.seed_layers(moment)
             with self.runtime.autocast():
                 terms = phase.terms(batch, moment)
@@ -136,7 +142,7 @@ class Trainer:
             share=share,
             n_seen=step * self.config.batch_size,
             span_share=phase.span_share(share),
-            seed=self.config.seed,
+            seed=self.recovery.seed,
             phase=phase.name,
             repeat=repeat,
             rank=self.runtime.rank,
@@ -152,29 +158,34 @@ class Trainer:
     # ---- a run
 
     def run(self, resume: bool = True) -> Finished | Stopped:
-        """Train to the end of the budget, or until a signal, and return where it ended.
+        """Train until the budget is spent, nothing gets better, or a signal comes, and return where it ended.
 
         Args:
             resume: Whether to continue from the newest complete checkpoint; otherwise the folder must hold none.
 
         Raises:
-            TrainingError: A loss term is not finite; the last good checkpoint stays.
+            TrainingError: A loss term is not finite again and again; the last good checkpoint stays.
             CheckpointError: There are checkpoints, and none can be used.
             FolderInUseError: Another process trains in this folder.
             OutputError: The folder holds a run already and `resume` is False, or saving failed three times running.
         """
         with locked(self.folder) if self.runtime.is_main else nullcontext(), StopRequest() as stop:
             done = self._start(resume=resume)
-            if done == self.n_steps:
-                return Finished(done, self.store.path(done))
+            if self._is_over(done):
+                return self._finished(done, done)
             self._log_start(done)
             try:
-                with self.monitor.opened(done):
-                    return self._run_from(done, stop)
+                while True:
+                    with self.monitor.opened(done):
+                        ended = self._run_from(done, stop)
+                    if not isinstance(ended, TrainingError):
+                        return ended
+                    done = self.saver.roll_back(ended)
             finally:
                 self.players.release()
 
-    def _run_from(self, done: int, stop: StopRequest) -> Finished | Stopped:
+    def _run_from(self, done: int, stop: StopRequest) -> Finished | Stopped | TrainingError:
+        """Train until the end, or until something is not finite; the error says what."""
         batches = self._loader(self.n_steps).batches(done)
         saved, saved_at = done, time.monotonic()
         while done < self.n_steps:
@@ -182,38 +193,44 @@ class Trainer:
             done += 1
             code, save, bad = self._agree(done, stop, time.monotonic() - saved_at)
             if bad:
-                raise self.monitor.blame(done - 1, self._advice())
+                return self.monitor.blame(done - 1, self.saver.advice())
             if self.monitor.end_step(done):
                 self._record(done)
-            improved = self._run_hooks(done)
-            if save or code or improved or done == self.n_steps:
-                self._save(done)
-                saved, saved_at = done, time.monotonic()
-            if code and done < self.n_steps:
-                return Stopped(done, self.store.path(saved), code)
-        return Finished(done, self.store.path(saved))
+            verdict = self.watcher.look(done)
+            if save or code or verdict.improved or verdict.end or done == self.n_steps:
+                outcome = self.saver.save(done, must=done == self.n_steps)
+                self.monitor.charge("pause")
+                if outcome == NOT_FINITE:
+                    return TrainingError(f"weights are not finite at step {done - 1}; {self.saver.advice()}")
+                saved, saved_at = done if outcome == SAVED else saved, time.monotonic()
+            if self._is_over(done):
+                break
+            if code or verdict.end:
+                ended = Stopped(done, self.store.path(saved), code or TrainingError.exit_code)
+                return replace(ended, reason="signal" if code else verdict.end, warnings=self.standing.warnings)
+        return self._finished(done, saved)
+
+    def _is_over(self, done: int) -> bool:
+        return done == self.n_steps or self.standing.has_settled
+
+    def _finished(self, done: int, saved: int) -> Finished:
+        reason = "budget" if done == self.n_steps else "plateau"
+        return Finished(done, self.store.path(saved), reason=reason, warnings=self.standing.warnings)
 
     def _start(self, *, resume: bool) -> int:
         """Restore or begin, settle the number of steps, and return the steps already done."""
         if not resume and self.store.steps():
             raise OutputError(f"{self.folder}: holds a run already; resume it or choose another folder", "exists")
-        checkpoint = self._load_newest()
+        checkpoint = self.saver.load_newest()
         self.runtime.broadcast([t for module in self.modules.values() for t in module.state_dict().values()])
-        self.n_steps = self._budget_steps(checkpoint)
+        state, config = {} if checkpoint is None else checkpoint.state, self.config
+        main = self.runtime.is_main
+        self.n_steps = steps_of(config.budget, config.batch_size, self.folder, state, self._rehearse, is_main=main)
         self.monitor = self._monitor()
-        if checkpoint is None:
-            return 0
-        where = str(self.store.path(checkpoint.step))
-        check_same_run(checkpoint.state, self._run_state(checkpoint.step), where)
-        self.players.restore(checkpoint.tensors, checkpoint.state["extras"], where)
-        logger.info("resuming from %s", where)
-        return checkpoint.step
-
-    def _load_newest(self) -> Checkpoint | None:
-        """Load on the main process first, which sets damaged checkpoints aside, then on the others."""
-        found = self.store.load_newest() if self.runtime.is_main else None
-        self.runtime.wait()
-        return found if self.runtime.is_main else self.store.load_newest(set_aside=False)
+        self.standing = Standing(config.score, max(self.game.averaged.values(), default=0.0), self.n_steps)
+        look = {"hooks": self.hooks, "scoring": self.scoring, "batch_size": config.batch_size, "seed": config.seed}
+        self.watcher = Watcher(self.players, self.runtime, self.monitor, self.folder, self.standing, **look)
+        return self.saver.begin(checkpoint, self.standing)
 
     def _monitor(self) -> Monitor:
         return Monitor(
@@ -233,7 +250,7 @@ class Trainer:
             self.game,
             batch_size=self.config.batch_size,
             n_steps=n_steps,
-            seed=self.config.seed,
+            seed=self.recovery.seed,
             workers=self.config.workers,
             rank=self.runtime.rank,
             world=self.runtime.world,
@@ -250,20 +267,14 @@ class Trainer:
     def _agree(self, done: int, stop: StopRequest, seconds: float) -> tuple[int, bool, bool]:
         """Return exit code, whether to save and whether a term is not finite, equal on every process."""
         config = self.config
-        save = (
-            config.checkpoint_minutes is not None
-            and self.runtime.is_main
-            and seconds >= 60.0 * config.checkpoint_minutes
-        )
+        minutes = config.checkpoint_minutes
+        save = minutes is not None and self.runtime.is_main and seconds >= 60.0 * minutes
         save = save or (config.checkpoint_steps is not None and done % config.checkpoint_steps == 0)
         code, save, bad = self.runtime.largest([stop.exit_code, save, not self.monitor.finite()])
         if done % COMPARE_EVERY == 0 and not self.runtime.all_equal(self.players.everyone):
-            raise TrainingError(f"processes hold different weights at step {done}; {self._advice()}", "out_of_step")
+            told = f"processes hold different weights at step {done}; {self.saver.advice()}"
+            raise TrainingError(told, "out_of_step")
         return int(code), bool(save), bool(bad)
-
-    def _advice(self) -> str:
-        steps = self.store.steps()
-        return f"last good checkpoint {self.store.path(steps[-1])}" if steps else "no checkpoint was saved yet"
 
     # ---- the record
 
@@ -277,104 +288,13 @@ class Trainer:
             extra |= {name: float(value) for name, value in self.game.watch(moment).items()}
         self.monitor.record(done, extra)
 
-    def _run_hooks(self, done: int) -> bool:
-        """Run what is due and return, on every process alike, whether a judged hook found its best so far."""
-        due = [hook for hook in self.hooks if hook.due(done, self.n_steps)]
-        if not due:
-            return False
-        if self.runtime.is_main:
-            for hook in due:
-                value = self.monitor.run_hook(hook, self._snapshot(done))
-                best = self.store.best()
-                if value is not None and (best is None or value < best["value"]):
-                    self._best = (f"{hook.name}/{hook.best}", value)
-        for module in self.modules.values():
-            module.train()
-        (improved,) = self.runtime.largest([self._best is not None])
-        self.monitor.charge("pause")
-        return bool(improved)
-
-    def _snapshot(self, done: int) -> Snapshot:
-        modules = {name: module.eval() for name, module in self.modules.items()} | self.averages.copies
-        n_seen = done * self.config.batch_size
-        return Snapshot(done, done / self.n_steps, n_seen, modules, self.folder, self.runtime.device)
-
-    # ---- saving and restoring
-
-    def _save(self, done: int) -> None:
-        """Save on the main process; a refusing disk is forgiven twice running."""
-        if self.runtime.is_main:
-            try:
-                self.store.save(self._capture(done))
-                if self._best is not None:
-                    self.store.mark_best(done, *self._best)
-                self._best = None
-                self._refused_saves = 0
-            except OSError as error:
-                self._refused_saves += 1
-                logger.warning("checkpoint at step %d not saved: %s", done, error)
-                if self._refused_saves >= REFUSED_SAVES or done == self.n_steps:
-                    raise OutputError(
-                        f"{self.folder}: checkpoint cannot be saved: {error}; {self._advice()}"
-                    ) from error
-        self.runtime.wait()
-        self.monitor.charge("pause")
-
-    def _capture(self, done: int) -> Checkpoint:
-        """Return everything that the next step depends on."""
-        tensors, numbers = self.players.capture()
-        return Checkpoint(done, self._run_state(done) | {"extras": numbers}, tensors, self.recipe)
-
-    def _run_state(self, done: int) -> dict[str, Any]:
-        return {
-            "n_seen": done * self.config.batch_size,
-            "n_steps": self.n_steps,
-            "budget": self.config.budget,
-            "seed": self.config.seed,
-            "batch_size": self.config.batch_size,
-            "examples": self._fingerprint(),
-            "pins": self.runtime.pins(),
-            "versions": {"python": platform.python_version(), "torch": torch.__version__},
-        }
-
-    def _fingerprint(self) -> dict[str, Any]:
-        return {"count": len(self.dataset), "fingerprint": str(getattr(self.dataset, "fingerprint", ""))}
+    def _facts(self, done: int) -> dict[str, Any]:
+        return facts_of(self.config, self.dataset, self.runtime, done, self.n_steps)
 
     # ---- the budget
 
-    def _budget_steps(self, checkpoint: Checkpoint | None) -> int:
-        """Return the number of steps that the budget buys; minutes are measured once and then stand."""
-        amount, unit = parse_budget(self.config.budget)
-        if unit != "minutes":
-            return max(1, math.ceil(amount if unit == "steps" else amount / self.config.batch_size))
-        if checkpoint is not None and checkpoint.state.get("budget") == self.config.budget:
-            return int(checkpoint.state["n_steps"])
-        path = self.folder / "budget.json"
-        if path.exists():
-            settled = parse_json(path, path.read_bytes())
-            if settled.get("budget") == self.config.budget:
-                return int(settled["n_steps"])
-        n_steps = self._rehearse(60.0 * amount)
-        if self.runtime.is_main:
-            write_atomically(path, json_bytes({"budget": self.config.budget, "n_steps": n_steps}))
-        return n_steps
-
     def _rehearse(self, seconds: float) -> int:
-        """Make some steps, forget them, and return how many fit into a time."""
-        before = copy.deepcopy(self.players.capture())
         self.n_steps = REHEARSAL_STEPS
         self.monitor = self._monitor()
-        n_steps = fit_steps(
-            seconds, self.game.boundaries(), self._rehearsed_steps, lambda own: self.runtime.largest([own])[0]
-        )
-        self.players.restore(*before, "rehearsal")
-        return n_steps
-
-    def _rehearsed_steps(self, first_step: int) -> Iterator[None]:
-        batches = self._loader(REHEARSAL_STEPS).batches(first_step)
-        for step in range(first_step, REHEARSAL_STEPS):
-            self.step(step, batches)
-            if self.runtime.largest([not self.monitor.finite()])[0]:
-                raise self.monitor.blame(step, "while measuring the speed")
-            self.monitor.end_step(step)
-            yield
+        batches = self._loader(REHEARSAL_STEPS).batches
+        return rehearse(seconds, self.players, self.runtime, self.monitor, step=self.step, batches=batches)

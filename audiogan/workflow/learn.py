@@ -4,6 +4,7 @@ A run folder holds the resolved recipe, what it began with, what was taken of th
 and, at the end, the model to use and to share.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,9 @@ from audiogan.workflow.sections import resolve
 
 if TYPE_CHECKING:
     from audiogan.adversarial.runtime import Runtime
+    from audiogan.adversarial.scoring import Scoring
+
+logger = logging.getLogger(__name__)
 
 RECIPE = "recipe.yaml"
 MIN_CLIPS = 8
@@ -32,21 +36,27 @@ Overrides = Iterable[str]
 
 @dataclass(frozen=True)
 class Trained:
-    """A run that ended: `exit_code` is 0 when its budget is spent, 130 or 143 after a signal.
+    """A run that ended: `exit_code` is 0 when its budget is spent or nothing got better, 130 or 143 after a signal.
 
-    `model` is where the model lies, after a signal what had been learnt until then; None on all processes but the main
-    one.
+    `model` is where the model lies, the best of the run or, where nothing was scored, the last, after a signal of what
+    had been learnt until then; None on all processes but the main one. `best_step` is the step of the best, None where
+    nothing was scored. `reason` is `budget`, `plateau`, `signal` or `collapsed`, which has exit code 4. `warnings` are
+    the alarms that are on at the end: `collapsed`, `overfitting`.
     """
 
     run: Path
     model: Path | None
     step: int
     exit_code: int
+    best_step: int | None = None
+    reason: str = "budget"
+    warnings: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
         model = None if self.model is None else str(self.model)
-        return {"run": str(self.run), "model": model, "step": self.step, "exit_code": self.exit_code}
+        facts = {"best_step": self.best_step, "reason": self.reason, "warnings": list(self.warnings)}
+        return {"run": str(self.run), "model": model, "step": self.step, "exit_code": self.exit_code, **facts}
 
 
 def prepare(
@@ -102,7 +112,7 @@ def train(
         progress: Called while the corpus is prepared.
 
     Raises:
-        TrainingError: A loss is not finite; the last good checkpoint stays.
+        TrainingError: A loss is not finite again and again; the last good checkpoint stays.
         OutputError: The run folder holds a run already.
     """
     if init is not None and resume is not None:
@@ -217,11 +227,16 @@ def _train(
     game = pipeline.phases(modules, config, recipe.section("game"), recipe.section("optimizer"))
     if runtime.is_main and resume is None:
         _open_run(run, recipe, prepared, parent)
-    trainer = Trainer(modules, game, dataset, settings, run, recipe.resolved(), runtime=runtime, quiet=quiet)
+    scoring = _scoring(pipeline, recipe, prepared.folder)
+    trainer = Trainer(
+        modules, game, dataset, settings, run, recipe.resolved(), scoring=scoring, runtime=runtime, quiet=quiet
+    )
     ended = trainer.run(resume=resume is not None)
+    facts = {"reason": ended.reason, "warnings": ended.warnings}
     if not runtime.is_main:
-        return Trained(run, None, ended.step, ended.exit_code)
+        return Trained(run, None, ended.step, ended.exit_code, **facts)
     # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
+    best = trainer.saver.take_best()
     shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
     # A game without averages is used as it ended; its discriminator stays with the run.
     live = {name: module for name, module in trainer.modules.items() if name != "discriminator"}
@@ -229,9 +244,21 @@ def _train(
     pipeline.finish(averages, config, dataset, seed=recipe.seed)
     save_model(run / "model", averages, shared)
     began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
-    card = provenance(recipe, began, prepared.summary, run / "model", ended.step, averages)
+    step = ended.step if best is None else best
+    card = provenance(recipe, began, prepared.summary, run / "model", step, averages)
     write_json(run / "model" / CARD, card)
-    return Trained(run, run / "model", ended.step, ended.exit_code)
+    return Trained(run, run / "model", ended.step, ended.exit_code, best, **facts)
+
+
+def _scoring(pipeline: Pipeline, recipe: Recipe, prepared: Path) -> "Scoring | None":
+    """Return how the pipeline scores a model that trains, if it can and the recipe wants it."""
+    find, settings = getattr(pipeline, "scoring", None), recipe.section("train").score
+    if find is None or settings.every is None:
+        return None
+    scoring = find(prepared, recipe.section("model"), recipe.section("corpus"), count=settings.count)
+    if scoring is None:
+        logger.warning("too little is held out to score the model by; the last one is kept, not the best")
+    return scoring
 
 
 def _settle(pipeline: Pipeline, modules: Mapping[str, Any], recipe: Recipe, dataset: Any) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
 
-from audiogan.adversarial.monitor import Hook, Monitor, Snapshot, drop_after
+from audiogan.adversarial.monitor import Hook, Monitor, drop_after
 
 
 def monitor(folder: Path, **options: Any) -> Monitor:
@@ -19,10 +18,6 @@ def monitor(folder: Path, **options: Any) -> Monitor:
 
 def lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(text) for text in (folder / "stats.jsonl").read_text().splitlines()]
-
-
-def snapshot(folder: Path, step: int = 4) -> Snapshot:
-    return Snapshot(step, step / 8, 4 * step, {"generator": nn.Linear(1, 1)}, folder, torch.device("cpu"))
 
 
 def test_a_line_holds_the_means_of_its_window(tmp_path: Path) -> None:
@@ -82,14 +77,23 @@ def test_hooks_are_due_when_their_share_has_passed() -> None:
     assert [done for done in range(1, 8) if Hook("m", lambda _: None, every=0.4).due(done, 7)] == [3, 6, 7]
 
 
-def test_a_judged_hook_returns_its_number(tmp_path: Path) -> None:
+def test_what_somebody_finds_is_recorded_and_finite_numbers_come_back(tmp_path: Path) -> None:
     record = monitor(tmp_path)
     with record.opened(0):
-        assert record.run_hook(Hook("m", lambda _: {"kad": 0.5, "n": 3}, best="kad"), snapshot(tmp_path)) == 0.5
-        assert record.run_hook(Hook("m", lambda _: {"kad": float("nan")}, best="kad"), snapshot(tmp_path)) is None
-        assert record.run_hook(Hook("m", lambda _: None), snapshot(tmp_path)) is None
+        assert record.observe("m", 4, lambda: {"kad": 0.5, "n": 3}) == {"kad": 0.5, "n": 3.0}
+        assert record.observe("m", 4, lambda: {"kad": float("nan"), "n": 2}) == {"n": 2.0}
+        assert record.observe("m", 4, lambda: None) == {}
     assert lines(tmp_path)[1]["m/kad"] is None
     assert lines(tmp_path)[0] == {"step": 4, "hook": "m", "m/kad": 0.5, "m/n": 3.0}
+
+
+@pytest.mark.parametrize("bad", [lambda: 1 / 0, lambda: {"kad": "many"}, lambda: 7])
+def test_a_metric_that_raises_is_recorded_as_failed(tmp_path: Path, bad: Any, caplog: pytest.LogCaptureFixture) -> None:
+    record = monitor(tmp_path)
+    with record.opened(0):
+        assert record.observe("m", 4, bad) == {}
+    assert lines(tmp_path)[0]["failed"]
+    assert "hook m failed at step 4; training goes on" in caplog.text
 
 
 def test_a_disk_that_refuses_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

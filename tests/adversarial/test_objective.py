@@ -5,7 +5,14 @@ import math
 import pytest
 import torch
 
-from audiogan.adversarial.objective import OBJECTIVES, Objective, discriminator_loss, generator_loss, wgan_drift
+from audiogan.adversarial.objective import (
+    OBJECTIVES,
+    Objective,
+    discriminator_loss,
+    feature_matching,
+    generator_loss,
+    wgan_drift,
+)
 
 LOG2 = math.log(2.0)
 
@@ -89,3 +96,17 @@ def test_only_the_relativistic_generator_needs_reals() -> None:
 
 def test_drift_is_the_weighted_mean_square() -> None:
     assert wgan_drift(logits(1.0, 3.0), 0.001).item() == pytest.approx(0.005)
+
+
+def test_feature_matching_compares_means_over_the_batch() -> None:
+    real = [torch.tensor([[1.0, 0.0], [3.0, 0.0]]), torch.zeros(2, 1)]
+    fake = [torch.tensor([[0.0, 1.0], [0.0, 1.0]]), torch.tensor([[-3.0], [3.0]])]
+    # Means (2, 0) against (0, 1) are 5 apart; in the second layer they agree.
+    assert feature_matching(real, fake).item() == pytest.approx((5.0 + 0.0) / 2)
+
+
+def test_feature_matching_moves_fakes_only() -> None:
+    real, fake = (torch.ones(2, 1, requires_grad=True) for _ in range(2))
+    feature_matching([real], [2.0 * fake]).backward()
+    assert real.grad is None
+    assert fake.grad is not None

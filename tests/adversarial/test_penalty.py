@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from audiogan.adversarial.penalty import clip_weights, dragan, r1_r2, squared_gradient, unit_centred, wgan_gp
+from audiogan.adversarial.penalty import clip_weights, dragan, r1_r2, unit_centred, wgan_gp
+from audiogan.adversarial.slopes import squared_gradient
 
 WEIGHT = torch.tensor([3.0, 4.0])  # norm 5
 

@@ -133,7 +133,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         for name in ("one", "two")
     ]
     assert len(lines[0]) == len(lines[1]) == 3 + 4
-    assert Store(tmp_path / "two").best() == {"step": 6, "metric": "metric/distance", "value": 2.0}
+    assert Store(tmp_path / "two").best() == {"step": 6, "metric": "score/distance", "value": 2.0}
     for alone, together in zip(*lines, strict=True):
         if "hook" in alone:
             continue

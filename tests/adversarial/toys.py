@@ -12,6 +12,7 @@ import random
 import signal
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +20,15 @@ import torch
 from torch import Tensor, nn
 
 from audiogan.adversarial import checkpoint
-from audiogan.adversarial.game import (
-    Batch,
-    Game,
-    LatentGameConfig,
-    Moment,
-    OptimizerConfig,
-    Phase,
-    latent_game,
-)
-from audiogan.adversarial.monitor import Hook
+from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
+from audiogan.adversarial.latent import LatentGameConfig, latent_game
 from audiogan.adversarial.runtime import seeded
 from audiogan.adversarial.schedule import Schedule
+from audiogan.adversarial.scoring import ScoreConfig, Scoring
 from audiogan.adversarial.trainer import TrainConfig, Trainer
 
 N_POINTS = 8
+SCORE, NO_SCORE = ScoreConfig(every=0.05, least_steps=1), ScoreConfig(every=None)
 
 
 class Ring:
@@ -114,10 +109,28 @@ def three_phase_game() -> tuple[dict[str, nn.Module], Game]:
 
 def trainer(folder: Path, budget: str = "40 steps", **options: Any) -> Trainer:
     modules, game = three_phase_game()
-    config = TrainConfig(
-        **({"batch_size": 8, "checkpoint_steps": 7, "tensorboard": False, "window": 5} | options), budget=budget
-    )
-    return Trainer(modules, game, Ring(), config, folder, {"name": "toy"}, quiet=True)
+    settings = {"batch_size": 8, "checkpoint_steps": 7, "tensorboard": False, "window": 5, "score": NO_SCORE} | options
+    config = TrainConfig(**settings, budget=budget)
+    return Trainer(modules, game, Ring(), config, folder, {"name": "toy"}, scoring=Scoring(score, probe), quiet=True)
+
+
+def score(modules: Mapping[str, nn.Module], seed: int) -> dict[str, float]:
+    """How far fakes lie from the circle; it draws from the global generator, as a careless metric may."""
+    z = torch.randn(16, 3, generator=torch.Generator().manual_seed(seed))
+    torch.randn(7)
+    fake = modules["generator"](z)
+    return {"distance": float((fake.norm(dim=1) - 1.0).abs().mean()), "variety": float(fake.std())}
+
+
+def probe(modules: Mapping[str, nn.Module], seed: int) -> dict[str, Tensor]:
+    """What D says of some points, of others and of fakes."""
+    judge, points = modules["discriminator"], Ring()
+    z = torch.randn(16, 3, generator=torch.Generator().manual_seed(seed))
+    found = {
+        "train": points.fetch(list(range(8)), [1] * 8)["real"],
+        "valid": points.fetch(list(range(8)), [2] * 8)["real"],
+    }
+    return {name: judge(x) for name, x in (found | {"fake": modules["generator"](z)}).items()}
 
 
 def plain_trainer(folder: Path) -> Trainer:
@@ -125,10 +138,11 @@ def plain_trainer(folder: Path) -> Trainer:
     with seeded(0, "modules"):
         modules: dict[str, nn.Module] = {"generator": mlp(2, 2), "discriminator": mlp(2, 1)}
     game = latent_game(modules, z_dim=2, config=LatentGameConfig(r1=Schedule(start=0.2), r2=Schedule(start=0.2)))
-    config = TrainConfig(budget="12 steps", batch_size=8, checkpoint_steps=5, window=4, tensorboard=False)
+    score = ScoreConfig(every=0.25, least_steps=1)
+    config = TrainConfig(budget="12 steps", batch_size=8, checkpoint_steps=5, window=4, tensorboard=False, score=score)
     values = iter([3.0, 2.0, 4.0, 5.0, 6.0])
-    judge = Hook("metric", lambda _: {"distance": next(values)}, every=0.25, best="distance")
-    return Trainer(modules, game, Ring(), config, folder, hooks=[judge], quiet=True)
+    scoring = Scoring(lambda *_: {"distance": next(values)})
+    return Trainer(modules, game, Ring(), config, folder, scoring=scoring, quiet=True)
 
 
 def digest(folder: Path) -> str:
@@ -150,7 +164,7 @@ def _train_in_child(folder: Path, budget: str, deadly_write: int = 0) -> int:
         try:
             if deadly_write:
                 _die_at_write(deadly_write)
-            code = trainer(folder, budget).run().exit_code
+            code = trainer(folder, budget, score=SCORE).run().exit_code
         finally:
             os._exit(code)
     return child

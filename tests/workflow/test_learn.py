@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from audiogan import recipe
+from audiogan.adversarial.checkpoint import read_checkpoint
 from audiogan.adversarial.game import Game, Moment, OptimizerConfig, Phase
+from audiogan.adversarial.scoring import Scoring
 from audiogan.errors import CheckpointError, CorpusError, OutputError, RecipeError, UsageError
 from audiogan.workflow import cache, learn, sections
 from audiogan.workflow import model as models
@@ -299,6 +301,58 @@ def test_training_leaves_a_model_a_recipe_and_a_card(place: Path) -> None:
     assert (card["recipe"], card["steps"], card["n_seen"], card["seed"]) == ("own", 6, 12, 4)
     assert str(place) not in json.dumps(card), "folders of this computer stay here"
     assert models.load("run", device="cpu").config == Config(size=2)
+
+
+def scored(monkeypatch: pytest.MonkeyPatch, *figures: dict[str, float]) -> list[int]:
+    """Let the toy pipeline score, with one of the figures each time; returns the counts it was asked with."""
+    asked, left = [], list(figures)
+
+    def scoring(folder: Path, config: Config, corpus: CorpusConfig, *, count: int) -> Scoring:
+        assert (folder / "tensors").read_text() == "here"
+        asked.append(count)
+        return Scoring(lambda modules, seed: left.pop(0))
+
+    monkeypatch.setattr(sections.load_pipeline("toy"), "scoring", scoring, raising=False)
+    return asked
+
+
+OFTEN = ["train.score.every=0.1", "train.score.least_steps=1", "train.score.count=9"]
+
+
+@pytest.mark.parametrize("averaged", ["true", "false"])
+def test_the_model_is_the_best_of_the_run(place: Path, monkeypatch: pytest.MonkeyPatch, averaged: str) -> None:
+    asked = scored(monkeypatch, *({"distance": value} for value in (5.0, 1.0, 3.0, 2.0, 2.0, 2.0)))
+    trained = learn.train("own.yaml", [*OFTEN, f"game.averaged={averaged}", "train.keep=1"], out="run")
+    assert asked == [9]
+    assert (trained.step, trained.best_step, trained.reason, trained.exit_code) == (6, 2, "budget", 0)
+    assert trained.as_json()["best_step"] == 2
+    best = read_checkpoint(place / "run" / "checkpoints" / "step-00000002").tensors
+    wanted = best["ema"]["generator.weight"] if averaged == "true" else best["generator"]["weight"]
+    made = models.load("run", device="cpu").modules["generator"].state_dict()["weight"]
+    assert torch.equal(made, wanted.half().float())
+    assert (card_of(place / "run")["steps"], card_of(place / "run")["n_seen"]) == (2, 4)
+
+
+def test_a_plateau_ends_the_run_and_a_collapse_can(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scored(monkeypatch, *({"distance": value} for value in (1.0, 3.0, 2.0, 2.0, 2.0, 2.0)))
+    ended = learn.train("own.yaml", [*OFTEN, "train.score.patience=0.3"], out="plateau")
+    assert (ended.step, ended.best_step, ended.reason, ended.exit_code) == (3, 1, "plateau", 0)
+    scored(monkeypatch, *[{"distance": 1.0, "variety": 0.01}] * 6)
+    stopped = learn.train("own.yaml", [*OFTEN, "train.score.on_collapse=stop"], out="collapse")
+    assert (stopped.step, stopped.reason, stopped.exit_code, stopped.warnings) == (3, "collapsed", 4, ("collapsed",))
+    assert models.load("collapse", device="cpu").name == "collapse"
+
+
+def test_without_scores_the_model_is_the_last(
+    place: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked = scored(monkeypatch)
+    assert learn.train("own.yaml", ["train.score.every=null"], out="off").best_step is None
+    assert asked == []
+    monkeypatch.setattr(sections.load_pipeline("toy"), "scoring", lambda *_, **__: None)
+    assert learn.train("own.yaml", out="none").best_step is None
+    assert "too little is held out" in caplog.text
+    assert weights(place / "off") == weights(place / "none")
 
 
 def test_a_game_without_averages_keeps_what_moved_but_not_the_discriminator(place: Path) -> None:

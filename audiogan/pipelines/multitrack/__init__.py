@@ -6,6 +6,7 @@ from audiogan.pipelines.multitrack.dataset import open_dataset, prepare
 from audiogan.pipelines.multitrack.evaluation import evaluate
 from audiogan.pipelines.multitrack.game import GameConfig, OptimizersConfig, phases
 from audiogan.pipelines.multitrack.networks import build, load_modules
+from audiogan.pipelines.multitrack.score import scoring
 from audiogan.pipelines.multitrack.synthesis import (
     accompany,
     continue_clip,
@@ -36,6 +37,7 @@ __all__ = [
     "open_dataset",
     "phases",
     "prepare",
+    "scoring",
     "transfer",
     "vary",
     "write",

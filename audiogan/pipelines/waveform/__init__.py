@@ -8,6 +8,7 @@ from audiogan.pipelines.waveform.game import GameConfig, OptimizersConfig, phase
 from audiogan.pipelines.waveform.instrument import write_instrument
 from audiogan.pipelines.waveform.networks import build, load_modules
 from audiogan.pipelines.waveform.render import render
+from audiogan.pipelines.waveform.score import scoring
 from audiogan.pipelines.waveform.settling import finish, settle
 from audiogan.pipelines.waveform.sound import Sound, write
 from audiogan.pipelines.waveform.synthesis import (
@@ -48,6 +49,7 @@ __all__ = [
     "random_timbre",
     "render",
     "save_timbre",
+    "scoring",
     "settle",
     "timbre_of",
     "transfer",

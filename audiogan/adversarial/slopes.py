@@ -1,0 +1,132 @@
+"""Measure the slope of a discriminator at its inputs in one of three ways.
+
+All give the logits and the squared gradient norm of each example, differentiable with respect to D. `exact` is double
+backward; `func` is the same by `torch.func.grad`, which can be compiled, used only if a test at the first step finds
+its gradients equal to those of `exact`; `approx` compares two forward passes, (D(x + sigma e) - D(x))² / sigma² with
+normal e, whose mean over e is the squared norm. `approx` computes in float32 and needs a small sigma: in 16 bits the
+difference drowns in rounding.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+logger = logging.getLogger(__name__)
+
+Discriminator = Callable[[Tensor], Tensor]
+Slope = Callable[[Discriminator, Tensor], tuple[Tensor, Tensor]]
+PenaltyImpl = Literal["exact", "func", "approx"]
+PENALTY_IMPLS: tuple[PenaltyImpl, ...] = get_args(PenaltyImpl)
+
+SIGMA = 0.01
+TOLERANCE = 1e-3
+
+
+def squared_gradient(logits: Tensor, examples: Tensor) -> Tensor:
+    """Return the squared norm of each example's gradient, `(batch,)` float32, differentiable.
+
+    Args:
+        logits: `(batch, ...)`, computed from `examples`.
+        examples: `(batch, ...)` that required gradients before the forward pass.
+    """
+    (gradient,) = torch.autograd.grad(logits.float().sum(), examples, create_graph=True)
+    return gradient.float().square().flatten(1).sum(1)
+
+
+def exact_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits `(batch, ...)` and squared gradient norms `(batch,)` by double backward.
+
+    Args:
+        discriminator: D; must not mix examples.
+        examples: `(batch, ...)`; gradients do not reach what made them.
+    """
+    examples = examples.detach().requires_grad_()
+    logits = discriminator(examples)
+    return logits, squared_gradient(logits, examples)
+
+
+def func_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return logits and squared gradient norms by `torch.func.grad`, in one forward pass.
+
+    Args:
+        discriminator: D; must not mix examples and must not keep what it computes.
+        examples: `(batch, ...)`; gradients do not reach what made them.
+    """
+
+    def summed(inputs: Tensor) -> tuple[Tensor, Tensor]:
+        logits = discriminator(inputs)
+        return logits.float().sum(), logits
+
+    gradient, logits = torch.func.grad(summed, has_aux=True)(examples.detach())
+    return logits, gradient.float().square().flatten(1).sum(1)
+
+
+def approximate_slope(
+    discriminator: Discriminator, examples: Tensor, draws: Tensor, sigma: float = SIGMA
+) -> tuple[Tensor, Tensor]:
+    """Return logits and estimated squared gradient norms by two forward passes in float32, without double backward.
+
+    Args:
+        discriminator: D; the same function in both calls: no dropout, no buffers that move.
+        examples: `(batch, ...)`; gradients do not reach what made them.
+        draws: Standard normal, of the same shape.
+        sigma: Length of the step; above 0.01 the estimate of a steep D is too large.
+    """
+    examples = examples.detach().float()
+    with torch.autocast(examples.device.type, enabled=False):
+        logits = discriminator(examples)
+        moved = discriminator(examples + sigma * draws)
+    difference = (moved - logits).flatten(1).sum(1) if logits.dim() > 1 else moved - logits
+    return logits, (difference / sigma).square()
+
+
+class TestedSlope:
+    """`func_slope`, or `exact_slope` where the first call finds that they differ.
+
+    Args:
+        module: The discriminator, whose gradients are compared and whose buffers the comparison leaves alone.
+    """
+
+    __test__ = False  # pytest collects by name
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.error: float | None = None
+
+    def __call__(self, discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
+        """Return logits and squared gradient norms, see `func_slope`."""
+        if self.error is None:
+            self.error, reason = self._compare(discriminator, examples)
+            if self.error > TOLERANCE:
+                logger.warning("penalties by torch.func %s; exact ones are used", reason)
+        return (func_slope if self.error <= TOLERANCE else exact_slope)(discriminator, examples)
+
+    def _compare(self, discriminator: Discriminator, examples: Tensor) -> tuple[float, str]:
+        """Return the relative difference of the gradients that both ways give the module, in a number and in words."""
+        exact = self._gradients(exact_slope, discriminator, examples)
+        try:
+            found = self._gradients(func_slope, discriminator, examples)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, NotImplementedError) as error:
+            return math.inf, f"are impossible here ({str(error).splitlines()[0]})"
+        difference = float((found - exact).norm() / exact.norm().clamp_min(1e-12))
+        difference = math.inf if math.isnan(difference) else difference
+        return difference, f"move the weights otherwise than exact ones (relative difference {difference:.1e})"
+
+    def _gradients(self, slope: Slope, discriminator: Discriminator, examples: Tensor) -> Tensor:
+        """Return the gradient of logits and slopes for all weights in one row, with draws and buffers put back."""
+        buffers = list(self.module.buffers())
+        kept = [buffer.clone() for buffer in buffers]
+        devices = [examples.device] if examples.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            logits, squared = slope(discriminator, examples)
+        weights = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        found = torch.autograd.grad(logits.float().mean() + squared.mean(), weights, allow_unused=True)
+        for buffer, value in zip(buffers, kept, strict=True):
+            buffer.copy_(value)
+        return torch.cat([torch.zeros(1), *(each.flatten().cpu() for each in found if each is not None)])
