@@ -62,8 +62,15 @@ def train(
             quiet=quiet,
             progress=terminal.progress("files"),
         )
-        lines = [f"wrote {trained.model}"] if trained.model else []
-        if trained.exit_code:
+        best = f", the best at step {trained.best_step} of {trained.step}" if trained.best_step else ""
+        lines = [f"wrote {trained.model}{best}"] if trained.model else []
+        for warning in trained.warnings:
+            terminal.warn(f"{warning}: see audiogan/ENGINE.md")
+        if trained.reason == "plateau":
+            lines = [f"stopped after {trained.step} steps, since nothing got better", *lines]
+        elif trained.reason == "collapsed":
+            lines = [f"stopped after {trained.step} steps, since all fakes had become alike", *lines]
+        elif trained.exit_code:
             stopped = f"stopped after {trained.step} steps; continue with --resume {trained.run}"
             lines = [stopped, *(f"{line}, which can be used as it is" for line in lines)]
         terminal.show(trained.as_json(), lines, trained.exit_code)

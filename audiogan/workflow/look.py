@@ -114,6 +114,8 @@ def _with_sounds(found: dict[str, Any], folder: Path, strict: bool) -> dict[str,
     if not names:
         return found
     sounds = [{"path": escape(name)} | _inspect_sound(name, strict, folder) for name in names]
+    for sound in sounds:
+        sound.pop("message", None)  # of a file alone; a folder's verdicts are codes
     files = sorted([*found["files"], *sounds], key=lambda file: file["path"])
     counts = Counter(file["reason"] or "ok" for file in files)
     return {"files": files, "counts": dict(sorted(counts.items()))}

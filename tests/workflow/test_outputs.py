@@ -9,6 +9,7 @@ from audiogan.corpus.files import write_whole
 from audiogan.corpus.score import Metre, Note, Notes, Score, Tempo, Track
 from audiogan.errors import CorpusError, OutputError, UsageError
 from audiogan.version import __version__
+from audiogan.workflow import outputs
 from audiogan.workflow.outputs import (
     STAGING,
     OutputFolder,
@@ -243,6 +244,23 @@ def test_staging_leaves_those_at_work_and_what_is_not_its_own(tmp_path: Path) ->
             assert second != first
             assert (first / "a").read_text() == "a"
     assert (others / "mine.txt").read_text() == "mine"
+
+
+def test_staging_taken_for_a_leftover_before_it_was_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, made = outputs._stage, []
+
+    def lose_the_first(folder: Path) -> Path:
+        made.append(make(folder))
+        if len(made) == 1:
+            made[0].rmdir()  # as another process would that begins at the same moment
+        return made[-1]
+
+    monkeypatch.setattr(outputs, "_stage", lose_the_first)
+    with staging(tmp_path) as folder:
+        assert folder.is_dir() and folder == made[1]
+    assert not folder.exists()
 
 
 def test_staging_in_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:

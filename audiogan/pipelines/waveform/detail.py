@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-N_KNOTS = 32
+N_KNOTS = 64
 DEVIATIONS = 1
 FADE_SEMITONES = 24.0
 AUDIBLE = 0.2  # of an amplitude plane above silence: -60 dB

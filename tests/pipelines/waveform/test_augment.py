@@ -1,5 +1,8 @@
 """What a discriminator is shown instead of a note: louder, quieter, with a gap, and never anything else."""
 
+from typing import Any
+
+import pytest
 import torch
 
 from audiogan.adversarial.augment import Augment, AugmentConfig
@@ -43,7 +46,7 @@ def test_colour_and_envelope_are_gains_of_partials_and_noise_and_leave_head_and_
     normal = page.enter(planes, PITCH)
     times = represent(CONFIG).times
     before = from_planes(planes, hertz(PITCH), times)
-    for number, change in enumerate(transforms_of(page)[:2]):
+    for number, change in enumerate(transforms_of(page, "harmonic")[:2]):
         changed = change(normal, draws())
         assert torch.equal(changed[:, 1], normal[:, 1]) and torch.equal(changed[..., 0], normal[..., 0])
         after = from_planes(page.leave(changed, PITCH), hertz(PITCH), times)
@@ -55,7 +58,7 @@ def test_colour_and_envelope_are_gains_of_partials_and_noise_and_leave_head_and_
 def test_a_flat_curve_changes_nothing() -> None:
     page, planes = sheet(), notes()
     flat = torch.full((2, N_DRAWS), 0.5)  # heights of 0
-    for change in transforms_of(page)[:2]:
+    for change in transforms_of(page, "harmonic")[:2]:
         torch.testing.assert_close(change(page.enter(planes, PITCH), flat), page.enter(planes, PITCH))
 
 
@@ -71,27 +74,31 @@ def test_a_gap_is_a_small_block_in_all_planes() -> None:
 def test_all_changes_let_gradients_through_and_differ_between_examples() -> None:
     page = sheet()
     normal = page.enter(notes()[:1].repeat(2, 1, 1, 1), PITCH[:1].repeat(2)).requires_grad_()
-    for change in transforms_of(page):
+    for change in transforms_of(page, "harmonic"):
         changed = change(normal, draws())
         assert not torch.equal(changed[0], changed[1])
         (gradient,) = torch.autograd.grad(changed.square().sum(), normal)
         assert torch.isfinite(gradient).all() and float(gradient.abs().sum()) > 0
 
 
-def test_spectrograms_change_in_magnitude_alone() -> None:
-    kind = representation_of(
-        SpectrogramConfig(kind="lin_if", n_fft=256, hop_length=64), sample_rate=16000, seconds=0.25
-    )
-    page = Sheet(plan_of(kind, 36, 84))
-    normal = torch.zeros(2, *kind.shape)
-    for change in transforms_of(page)[:2]:
+@pytest.mark.parametrize("kind", ["lin_if", "mel_if", "mag_pghi"])
+def test_spectrograms_change_in_magnitude_alone(kind: Any) -> None:
+    config = SpectrogramConfig(kind=kind, n_fft=256, hop_length=64)
+    planes = representation_of(config, sample_rate=16000, seconds=0.25)
+    page = Sheet(plan_of(planes, 36, 84))
+    normal = torch.zeros(2, *planes.shape)
+    for change in transforms_of(page, kind)[:2]:
         changed = change(normal, draws())
         assert float(changed[:, 0].abs().max()) > 0.01 and torch.equal(changed[:, 1:], normal[:, 1:])
 
 
+def test_complex_planes_hold_no_magnitude_and_get_gaps_alone() -> None:
+    assert transforms_of(sheet(), "complex_stft") == (gap,)
+
+
 def test_both_of_a_pair_are_changed_alike() -> None:
     page = sheet()
-    augment = Augment(AugmentConfig(probability=Schedule(start=1.0)), transforms_of(page), n_draws=N_DRAWS)
+    augment = Augment(AugmentConfig(probability=Schedule(start=1.0)), transforms_of(page, "harmonic"), n_draws=N_DRAWS)
     moment = Moment(step=3, share=0.2, n_seen=0, phase="discriminator")
     normal = page.enter(notes(), PITCH)
     once, again = (augment(normal, moment, "pair") for _ in range(2))

@@ -116,12 +116,13 @@ def test_a_recording_made_again_is_itself(perfect: dict[tuple[str, str], Row]) -
     assert values(perfect, "reconstruction_retrieval")[0] > 0.8
 
 
-def test_the_way_begins_and_ends_at_home_and_jumps_in_between(perfect: dict[tuple[str, str], Row]) -> None:
+def test_the_way_between_recordings_is_even_also_where_the_model_itself_jumps(
+    perfect: dict[tuple[str, str], Row],
+) -> None:
     assert perfect["way_ends_at_home", "timbre vector"].value > 0.7
     jump = perfect["way_largest_step", "against the mean step"]
-    # one of eight steps goes most of the way; what recordings add is even
-    assert jump.value == pytest.approx(5.2, rel=0.2)
-    assert jump.passes is False
+    assert 1.0 < jump.value < 2.5  # 8 by the model alone, which goes all the way in one of eight steps
+    assert jump.passes
 
 
 def test_a_model_that_has_learnt_nothing_is_told_so(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:

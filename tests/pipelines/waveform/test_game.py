@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audiogan.adversarial.augment import AugmentConfig
 from audiogan.adversarial.game import Moment
 from audiogan.adversarial.schedule import Schedule
 from audiogan.adversarial.trainer import Finished, TrainConfig, Trainer
@@ -55,10 +56,25 @@ def terms_of(timbre: TimbreConfig | None = None, network: ResidualConfig | Style
     modules = build_networks(line(), network)
     for module in modules.values():
         stir(module, 0.2)
-    return _Terms(modules, network, GameConfig(timbre=timbre or TimbreConfig(), **game))
+    return _Terms(modules, network, GameConfig(timbre=timbre or TimbreConfig(), **game), "harmonic")
 
 
 # ---- pairs
+
+
+def test_both_of_a_pair_are_shown_changed_alike_and_as_often_as_the_recipe_says() -> None:
+    seen: dict[float, list[Tensor]] = {}
+    for probability in (0.0, 1.0):
+        augment = AugmentConfig(probability=Schedule(start=probability))
+        terms, batch = terms_of(augment=augment), batch_of(line(), 8)
+        shown = seen.setdefault(probability, [])
+        terms.judge.judge = lambda planes, *_, shown=shown: shown.append(planes)  # type: ignore[method-assign]
+        pair = terms.pair(batch, moment())
+        pair.judge(pair.real)
+        pair.judge(pair.real.clone())
+    assert torch.equal(seen[0.0][0], pair.real)
+    assert not torch.equal(seen[1.0][0], pair.real)
+    assert torch.equal(seen[1.0][0], seen[1.0][1])
 
 
 def test_a_pair_shares_pitch_and_velocity_and_rows() -> None:
