@@ -85,7 +85,7 @@ def _gather(levels: Tensor, at: Tensor, times: Tensor) -> Tensor:
 def shaped_noise(
     levels: Tensor, times: Tensor, partials: Tensor, *, top_hz: float, sample_rate: int, seed: int
 ) -> Tensor:
-    """Return noise to add to partials, `(batch, time)`; the same seed gives every note of the batch the same white noise.
+    """Return noise to add to partials, `(batch, time)`; one seed gives every note of the batch the same white noise.
 
     In each cell of a short-time transform the noise keeps the share R²/(R² + P²) of its level R, where P is the
     magnitude of the partials: all of it between and beyond them, next to nothing under them.

@@ -12,6 +12,7 @@ from audiogan.pipelines.waveform.augment import N_DRAWS, WIDEST_GAP, curve, gap,
 from audiogan.pipelines.waveform.plan import Sheet, hertz, plan_of
 from audiogan.pipelines.waveform.voice import represent
 from audiogan.representation.base import SpectrogramConfig, representation_of
+from audiogan.representation.harmonic import Harmonic
 from audiogan.representation.tracks import from_planes
 from tests.pipelines.waveform.small_sounds import CONFIG, tone
 
@@ -44,7 +45,9 @@ def test_curves_are_smooth_and_of_one_size() -> None:
 def test_colour_and_envelope_are_gains_of_partials_and_noise_and_leave_head_and_deviations() -> None:
     page, planes = sheet(), notes()
     normal = page.enter(planes, PITCH)
-    times = represent(CONFIG).times
+    representation = represent(CONFIG)
+    assert isinstance(representation, Harmonic)
+    times = representation.times
     before = from_planes(planes, hertz(PITCH), times)
     for number, change in enumerate(transforms_of(page, "harmonic")[:2]):
         changed = change(normal, draws())

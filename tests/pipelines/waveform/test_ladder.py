@@ -36,7 +36,7 @@ def test_the_ends_are_the_ends(ends: tuple[Timbre, Timbre]) -> None:
 
 
 def test_a_step_lies_a_third_of_the_models_own_way_from_the_straight_one(ends: tuple[Timbre, Timbre]) -> None:
-    straight = torch.lerp(*planes(*ends), 0.5)
+    straight = planes(*ends).mean(dim=0)
     own, kept = planes(between(MODEL, *ends, 0.5), ladder(MODEL, *ends, SHARES, PITCH, 0.8)[2])
     seen = [0, 2]
     far, near = ((one - straight)[seen, :, 1:].abs().mean() for one in (own, kept))
