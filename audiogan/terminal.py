@@ -18,7 +18,7 @@ from audiogan.errors import AudioganError
 
 PLAIN_SECONDS = 10.0
 BUG = 1
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class Terminal:
@@ -53,6 +53,8 @@ class Terminal:
             self._fail(error.exit_code, error.reason, str(error))
         if isinstance(error, KeyboardInterrupt):
             self._fail(INTERRUPTED, "interrupted", "stopped")
+        if isinstance(error, SystemExit) and error.code == TERMINATED:
+            self._fail(TERMINATED, "terminated", "stopped")
         if isinstance(error, BrokenPipeError):
             # The reader went away, as `| head` does; nobody is left to tell.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -291,9 +291,11 @@ class TestSounding:
 
         monkeypatch.setattr(fake_sound_model.verbs, "write_instrument", stopped)
         before = signal.getsignal(signal.SIGTERM)
-        code, out, _ = run("export", "tones", "--out", tmp_path / "out")
-        assert (code, out) == (143, "")
+        code, out, err = run("export", "tones", "--out", tmp_path / "out")
+        assert (code, out) == (143, "") and "stopped" in err
         assert not (tmp_path / "out").exists()
+        code, out, _ = run("export", "tones", "--json", "--out", tmp_path / "out")
+        assert code == 143 and json.loads(out)["error"] == "terminated"
         assert signal.getsignal(signal.SIGTERM) == before
 
     def test_export_lists_instrument_and_samples(self, run: Run, tmp_path: Path) -> None:
