@@ -405,6 +405,27 @@ def test_a_stopped_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPat
     assert (code, out) == (143, "stopped after 5 steps; continue with --resume run\n")
 
 
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({"exit_code": 0, "best_step": 40}, "wrote run/model, the best at step 40 of 50\n"),
+        ({"exit_code": 0, "reason": "plateau"}, "stopped after 50 steps, since nothing got better\nwrote run/model\n"),
+        (
+            {"exit_code": 4, "reason": "collapsed"},
+            "stopped after 50 steps, since all fakes had become alike\nwrote run/model\n",
+        ),
+    ],
+)
+def test_a_run_says_why_it_ended_and_which_step_was_best(
+    run: Run, monkeypatch: pytest.MonkeyPatch, facts: dict[str, Any], expected: str
+) -> None:
+    ended = Trained(Path("run"), Path("run/model"), 50, warnings=("overfitting",), **facts)
+    monkeypatch.setattr(workflow, "train", lambda *_, **__: ended)
+    code, out, err = run("train", "songs")
+    assert (code, out) == (facts["exit_code"], expected)
+    assert "overfitting: see audiogan/ENGINE.md" in err
+
+
 def test_a_stopped_run_has_a_model_to_use(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "train", lambda *_, **__: Trained(Path("run"), Path("run/model"), 5, 130))
     code, out, _ = run("train", "songs")

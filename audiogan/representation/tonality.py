@@ -24,6 +24,17 @@ MOVES = range(-5, 7)
 """Semitones that a piece may be moved by to come home: never further than half an octave."""
 
 
+def _tonal_points() -> NDArray[np.float64]:
+    angles = np.pi * np.arange(12)[:, None] * np.array([7 / 6, 3 / 2, 2 / 3])
+    radii = np.array([1.0, 1.0, 0.5])
+    return np.concatenate([radii * np.sin(angles), radii * np.cos(angles)], axis=1)
+
+
+TONAL_POINTS = _tonal_points()
+"""`(12, 6)` places of the pitch classes on the circles of fifths, minor thirds and major thirds with radii 1, 1 and 1/2
+(Harte, Sandler and Gasser, Detecting Harmonic Change in Musical Audio, 2006, eq. 1)."""
+
+
 def _keys() -> NDArray[np.float64]:
     """Return `(24, 12)`: normed profiles of the major keys from C up, then of the minor ones."""
     profiles = np.stack([np.roll(profile, tonic) for profile in (MAJOR, MINOR) for tonic in range(12)])

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from audiogan.corpus import midi
-from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
 from audiogan.errors import AudioganError, CorpusError, UnsupportedError, UsageError
@@ -18,7 +17,7 @@ from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.version import __version__
 from audiogan.workflow.model import load
 from audiogan.workflow.outputs import OutputFolder, describe, write_json
-from audiogan.workflow.page import PAGE, Entry, add_picture, add_sound, render
+from audiogan.workflow.page import PAGE, Entry, add_page, add_picture, add_sound
 
 Where = str | Path | None
 Item = Score | Sound
@@ -96,8 +95,7 @@ class Writer:
             page: Its file name.
         """
         if self._listen and self._entries:
-            text = render(title, {title: self._entries})
-            self._folder.add(page, lambda path: write_whole(path, text.encode()), page=True)
+            add_page(self._folder, title, {title: self._entries}, page)
 
 
 def write_score(folder: OutputFolder, score: Score, name: str, model: Model, seed: int, **facts: Any) -> None:

@@ -81,16 +81,17 @@ def draw(item: Score | Sound) -> bytes:
     return picture(item) if isinstance(item, Score) else rainbowgram(item.waveform, item.sample_rate)
 
 
-def add_page(folder: OutputFolder, title: str, sections: Mapping[str, Sequence[Entry]]) -> Path:
-    """Add `index.html` to the folder.
+def add_page(folder: OutputFolder, title: str, sections: Mapping[str, Sequence[Entry]], name: str = PAGE) -> Path:
+    """Add a page to the folder.
 
     Args:
         folder: Holds the files that the entries name.
         title: Of the page.
         sections: Entries under their headings.
+        name: Of its file.
     """
     text = render(title, sections)
-    return folder.add(PAGE, lambda path: write_whole(path, text.encode()), page=True)
+    return folder.add(name, lambda path: write_whole(path, text.encode()), page=True)
 
 
 def render(title: str, sections: Mapping[str, Sequence[Entry]]) -> str:

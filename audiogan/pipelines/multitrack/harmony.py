@@ -10,7 +10,6 @@ What such judges overlook slowly can be told G outright: how far apart the track
 batch, real and fake (feature matching, arXiv 1606.03498, section 3.1, with the tonal distance as the feature).
 """
 
-import math
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
+from audiogan.representation.tonality import TONAL_POINTS
 
 if TYPE_CHECKING:
     from audiogan.pipelines.multitrack.networks import Decoder
@@ -91,13 +91,8 @@ def turned(chroma: Tensor, by: Tensor) -> Tensor:
 
 
 def tonal_centroids(chroma: Tensor) -> Tensor:
-    """Place `(..., 12)` chroma on the circles of fifths, minor and major thirds: `(..., 6)`.
-
-    Radii 1, 1 and 1/2 (Harte, Sandler and Gasser, Detecting Harmonic Change in Musical Audio, 2006, eq. 1).
-    """
-    angles = math.pi * torch.outer(torch.arange(N_CLASSES), torch.tensor([7 / 6, 3 / 2, 2 / 3]))
-    radii = torch.tensor([1.0, 1.0, 0.5])
-    points = torch.cat([radii * angles.sin(), radii * angles.cos()], dim=1).to(chroma)
+    """Place `(..., 12)` chroma on the circles of fifths, minor and major thirds: `(..., 6)`; silence at 0."""
+    points = torch.from_numpy(TONAL_POINTS).to(chroma)
     return (chroma @ points) / chroma.sum(dim=-1, keepdim=True).clamp_min(1e-6)
 
 

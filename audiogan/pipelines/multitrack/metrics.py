@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from audiogan.corpus.score import Score
 from audiogan.pipelines.multitrack.grid import ClipGrid, NoteTable, Pieces, presence, split_notes, tabulate, tally
+from audiogan.representation.tonality import TONAL_POINTS
 
 LOWEST, N_ROWS = 24, 84  # pitches that the pianorolls of the papers hold
 MAJOR = np.array([1, 0, 1, 0, 1, 1, 0, 1, 0, 1, 0, 1], dtype=np.float64)
@@ -207,12 +208,9 @@ def chroma_by_beat(table: NoteTable, beats: Pieces) -> NDArray[np.float64]:
 def tonal_centroids(chroma: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return `(..., 6)` tonal centroids of `(..., 12)` pitch-class weights, NaN where all weights are 0.
 
-    Circles of fifths, minor thirds and major thirds with radii 1, 1 and 1/2 (Harte, Sandler and Gasser, 2006).
+    See `audiogan.representation.tonality.TONAL_POINTS`.
     """
-    angles = np.pi * np.arange(12)[:, None] * np.array([7 / 6, 3 / 2, 2 / 3])
-    radii = np.array([1.0, 1.0, 0.5])
-    points = np.concatenate([radii * np.sin(angles), radii * np.cos(angles)], axis=1)  # (12, 6)
-    return ratio(chroma @ points, chroma.sum(axis=-1, keepdims=True))
+    return ratio(chroma @ TONAL_POINTS, chroma.sum(axis=-1, keepdims=True))
 
 
 def _pairs(grid: ClipGrid) -> list[tuple[int, int]]:

@@ -23,7 +23,7 @@ from audiogan.corpus.tuning import measure_tuning
 from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
-from audiogan.pipelines.waveform.detail import TAIL_FRAMES, detail_of
+from audiogan.pipelines.waveform.detail import detail_of
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, on_sphere
 from audiogan.pipelines.waveform.lengthening import frame_levels_db
 from audiogan.pipelines.waveform.pitchcurve import follow_pitch
@@ -32,7 +32,7 @@ from audiogan.pipelines.waveform.sound import Waveform
 from audiogan.pipelines.waveform.style import StyleGenerator
 from audiogan.pipelines.waveform.timbre import Timbre, dims_of, z_for
 from audiogan.pipelines.waveform.voice import Played, check_pitch, make_planes, represent
-from audiogan.representation.base import HarmonicConfig
+from audiogan.representation.harmonic import Harmonic
 
 REFINE_STEPS = 60
 REFINE_RATE = 0.02
@@ -41,7 +41,7 @@ VELOCITY = 0.8
 MOST_NOTES = 16
 MIN_SECONDS = 0.1
 LET_GO_DB = -40.0  # under its loudest frame, a recording counts as over
-HELD_DB = -30.0  # louder than this shortly before, it was let go; else it died away
+HELD_SECONDS, HELD_DB = 0.2, -20.0  # if so long before its end it was louder than this, it was let go
 ONE_NOTE_SEMITONES = 0.5  # what lies within is one note, or one note again
 CONFIRMED_SECONDS, CONFIRMED_PERIODS = 0.3, 16.0  # of a note, so that its partials must confirm its pitch
 _SILENCE = 1e-3
@@ -159,20 +159,21 @@ def detailed(model: Model, timbre: Timbre, example: Example) -> Timbre:
         timbre: With h.
         example: The note.
     """
-    if not isinstance(model.config.representation, HarmonicConfig):
+    representation = represent(model.config)
+    if not isinstance(representation, Harmonic):
         return timbre
     pitch, planes = float(example.pitch), example.planes[0]
     nearest = min(max(pitch, model.config.lowest_pitch), model.config.highest_pitch)
     made = make_planes(model, [Played(replace(timbre, details=()), nearest, VELOCITY)])[0]
-    return replace(timbre, details=(detail_of(made, planes, pitch, _last_frame(planes)),))
+    return replace(timbre, details=(detail_of(made, planes, pitch, _last_frame(planes, representation.times)),))
 
 
-def _last_frame(planes: Tensor) -> int:
-    """The frame at which a note was let go; of one that died away by itself the last of all."""
+def _last_frame(planes: Tensor, times: Tensor) -> int:
+    """The frame at which a note was let go; of one that died away by itself, slower than 100 dB/s, the last of all."""
     levels = frame_levels_db(planes)
     last = int((levels > levels.max() + LET_GO_DB).nonzero()[-1])
-    is_held = levels[max(0, last - TAIL_FRAMES)] > levels.max() + HELD_DB
-    return last if is_held else len(levels)
+    before = int(torch.searchsorted(times, times[last] - HELD_SECONDS))
+    return last if levels[before] > levels.max() + HELD_DB else len(levels)
 
 
 def refined(model: Model, timbre: Timbre, example: Example, *, n_steps: int = REFINE_STEPS) -> Timbre:

@@ -80,7 +80,7 @@ class GameConfig(BaseModel):
     generator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of fakes, for G.")
     discriminator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of reals, for D.")
     augment: AugmentConfig = Field(
-        default=AugmentConfig(probability=Schedule(start=0.0, end=0.5, shape="linear")),
+        default=AugmentConfig(),
         description="How often D is shown a pair in another colour, with another envelope, with a gap. "
         "Not for the classic networks.",
     )

@@ -34,15 +34,12 @@ def ladder(
     way = [between(model, first, second, share) for share in shares]
     if not (first.details and second.details):
         return way
-    wandering, *ends = (
-        make_planes(model, [Played(timbre, pitch, velocity) for timbre in timbres])
-        for timbres in (way, (first,), (second,))
-    )
-    own = make_planes(model, [Played(replace(timbre, details=()), pitch, velocity) for timbre in way])
+    bare = [replace(timbre, details=()) for timbre in way]
+    planes = make_planes(model, [Played(timbre, pitch, velocity) for timbre in (first, second, *way, *bare)])
+    start, end, wandering, own = planes.split([1, 1, len(way), len(way)])
     kept = []
     for number, (timbre, share) in enumerate(zip(way, shares, strict=True)):
-        straight = torch.lerp(ends[0][0], ends[1][0], float(share))
-        wanted = torch.lerp(straight, wandering[number], WANDERING)
+        wanted = torch.lerp(torch.lerp(start[0], end[0], float(share)), wandering[number], WANDERING)
         detail = detail_of(own[number], wanted, pitch, wanted.shape[-1])
         kept.append(timbre if share in (0.0, 1.0) else replace(timbre, details=(detail,)))
     return kept

@@ -1,6 +1,6 @@
 """Pitch curves mended where the tracker slipped to a partial: frame by frame, by autocorrelation and continuity.
 
-Trackers jump to the second, fourth or sixth partial for a few frames, on plucked strings, brass and organs above all.
+Trackers jump to the second, third or fourth partial for a few frames, on plucked strings, brass and organs above all.
 Each frame may stay, move to a simple ratio of what was heard, or take the pitch of a neighbour. What repeats itself
 best decides (the normalised square difference of McLeod and Wyvill 2005), and the cheapest way through each voiced
 stretch (Viterbi) keeps melodies together. Longer slips stand as notes of their own; `join_slips` finds them by the
@@ -10,7 +10,7 @@ partials that only the lower pitch has. Slips of a whole note are left to `corpu
 import numpy as np
 from numpy.typing import NDArray
 
-from audiogan.corpus.notes import hz_of
+from audiogan.corpus.notes import hz_of, pitch_of
 from audiogan.corpus.pitchtrack import TRACK_RATE
 from audiogan.corpus.tuning import spectrum_of
 from audiogan.pipelines.waveform.segmentation import HOP_SECONDS, Heard
@@ -157,7 +157,7 @@ def join_slips(hz: Array, notes: list[Heard], waveform: Waveform, sample_rate: i
             continue
         for one in (before, note):
             hz[one.first : one.stop] *= factor[one]
-        pitch = 69 + 12 * float(np.log2(np.median(hz[before.first : note.stop]) / 440))
+        pitch = pitch_of(float(np.median(hz[before.first : note.stop])))
         kept[-1] = before._replace(stop=note.stop, pitch=pitch)
     return hz, kept
 

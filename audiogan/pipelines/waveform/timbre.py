@@ -254,6 +254,8 @@ def _parsed(found: Mapping[str, Any], source: str) -> Timbre:
         parsed = tuple(parse_detail(one) for one in details)
     except ValueError as error:
         fail(str(error))
+    if sum(detail.weight for detail in parsed) > 1 + 1e-6:
+        fail("weights of the details; expected at most 1 together")
     z = _values(found["z"], "z", fail)
     return Timbre(h, z, escape(clean_text(found["name"])), found["model"][:64], parsed)
 

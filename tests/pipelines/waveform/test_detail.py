@@ -11,11 +11,12 @@ import torch
 from audiogan.corpus.notes import hz_of
 from audiogan.errors import CorpusError
 from audiogan.pipelines.waveform.detail import MOST_DETAILS, N_KNOTS, STEP, Detail, detail_of, mixed, with_details
-from audiogan.pipelines.waveform.encoding import timbre_of
+from audiogan.pipelines.waveform.encoding import _last_frame, timbre_of
 from audiogan.pipelines.waveform.synthesis import interpolate
 from audiogan.pipelines.waveform.timbre import between, load_timbre, save_timbre
 from audiogan.pipelines.waveform.voice import Played, make_planes, represent
-from tests.pipelines.waveform.small_sounds import CONFIG, model_of, recording, tone
+from audiogan.representation.harmonic import Harmonic
+from tests.pipelines.waveform.small_sounds import CONFIG, RATE, model_of, recording, tone
 
 N_ROWS, N_FRAMES = 4, 160
 
@@ -133,3 +134,30 @@ def test_too_many_details_are_refused(tmp_path: Path) -> None:
     (tmp_path / "odd.json").write_text(json.dumps(timbre))
     with pytest.raises(CorpusError, match="at most 16"):
         load_timbre(tmp_path / "odd.json")
+
+
+def test_details_that_weigh_more_than_one_together_are_refused(tmp_path: Path) -> None:
+    timbre = timbre_of(model_of(), recording(tone(hz_of(60))), pitch=60).as_json()
+    timbre["details"] *= 2
+    (tmp_path / "odd.json").write_text(json.dumps(timbre))
+    with pytest.raises(CorpusError, match="expected at most 1 together"):
+        load_timbre(tmp_path / "odd.json")
+
+
+def test_a_note_that_dies_away_is_followed_to_its_end_and_one_let_go_is_not() -> None:
+    representation = represent(CONFIG)
+    assert isinstance(representation, Harmonic)
+
+    def last_frame(sound: np.ndarray) -> int:
+        planes = representation.encode(torch.from_numpy(sound)[None], torch.tensor([hz_of(60)]))[0]
+        return _last_frame(planes, representation.times)
+
+    n_frames = len(representation.times)
+    let_go = np.concatenate([tone(hz_of(60), seconds=0.5), np.zeros(RATE // 2, np.float32)])
+    assert last_frame(tone(hz_of(60), decay=70.0)) == n_frames
+    assert 0.4 * n_frames < last_frame(let_go) < 0.95 * n_frames
+
+
+def test_a_note_too_short_to_confirm_its_pitch_is_believed() -> None:
+    short = np.random.default_rng(0).standard_normal(RATE // 5).astype(np.float32) * 0.1
+    assert timbre_of(model_of(), recording(short), pitch=60).details
