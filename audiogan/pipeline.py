@@ -133,6 +133,10 @@ class Model:
         """Find the timbre of a recording; `pitch` (MIDI) is estimated if left out."""
         return self.sounding.timbre_of(self, recording, pitch=pitch, seed=seed)
 
+    def timbre_of_several(self, recordings: Mapping[str, Any], *, seed: int = 0) -> Any:
+        """Find the timbre of several recordings of one instrument, by file name."""
+        return self.sounding.timbre_of_several(self, recordings, seed=seed)
+
     def random_timbre(self, seed: int = 0, number: int = 0) -> Any:
         """Draw a timbre; each number of a seed gives another."""
         return self.sounding.random_timbre(self, seed, number)
@@ -259,6 +263,11 @@ class SoundPipeline(Pipeline, Protocol):
     @property
     def timbre_of(self) -> Callable[..., Any]:
         """`(model, recording, *, pitch, seed)` → timbre."""
+        ...
+
+    @property
+    def timbre_of_several(self) -> Callable[..., Any]:
+        """`(model, recordings, *, pitches, name, seed, on_refusal)` → timbre of one instrument."""
         ...
 
     @property

@@ -126,7 +126,7 @@ class FakeSound:
 def fake_sound_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
     """A model of sounds whose verbs answer at once and write down what they were asked; a timbre is a text."""
     from audiogan.corpus import audio
-    from audiogan.errors import UnsupportedError
+    from audiogan.errors import CorpusError, UnsupportedError
 
     def note(pitch: float, timbre: str) -> FakeSound:
         sound = make_tone(440 * 2 ** ((pitch - 69) / 12))
@@ -152,6 +152,12 @@ def fake_sound_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
     def timbre_of(model: Model, recording: Any, *, name: str, seed: int, refine: bool = False) -> str:
         return f"of {name}{' closely' if refine else ''}"
 
+    def timbre_of_several(model: Model, recordings: dict[str, Any], *, name: str, on_refusal: Any, **more: Any) -> str:
+        calls.append(("timbre_of_several", {"recordings": list(recordings), "pitches": more["pitches"]}))
+        if not recordings:
+            raise CorpusError(f"{name}: no recording that can be used; expected one or more", "empty")
+        return f"of {name}"
+
     def write_instrument(model: Model, timbre: str, folder: Path, *, seed: int, progress: Any) -> dict[str, Any]:
         (folder / "samples").mkdir()
         audio.write(make_tone()[None], 16000, folder / "samples" / "c4.wav")
@@ -163,6 +169,7 @@ def fake_sound_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
 
     pipeline: Any = SimpleNamespace(
         generate=generate, interpolate=interpolate, transfer=transfer, render=render, timbre_of=timbre_of,
+        timbre_of_several=timbre_of_several,
         random_timbre=lambda model, seed, number: f"random {seed}-{number}",
         load_timbre=lambda path, model: f"saved {path.name}",
         write_instrument=write_instrument, accompany=refuse, continue_clip=refuse, infill=refuse, vary=refuse,

@@ -1,4 +1,4 @@
-"""Notes rendered from a SoundFont: the acoustic General MIDI instruments in the ranges that real ones have.
+"""Notes rendered from a SoundFont: General MIDI instruments in the ranges that real ones have.
 
 A short MIDI file plays one program, a slot per note; midirenderer (an optional extra) turns it into sound at 48 kHz,
 which is folded to one channel and resampled with soxr: rendering straight at a low rate aliases. Reverb and chorus are
@@ -19,6 +19,7 @@ from audiogan.corpus.audio import Waveform
 from audiogan.corpus.gate import AnyPath, escape, open_checked, read_head
 from audiogan.corpus.limits import refuse
 from audiogan.corpus.names import safe_stem
+from audiogan.corpus.programs import PITCHED
 from audiogan.errors import UnsupportedError
 
 RENDER_RATE = 48_000
@@ -28,40 +29,6 @@ NOTES_PER_RENDER = 12
 SILENCE = 2e-4
 """Peak below which a rendered note counts as silent: about -74 dBFS, since renderers leave much headroom."""
 
-
-class Instrument(NamedTuple):
-    """A General MIDI program: its name and the lowest and highest key of the real instrument."""
-
-    name: str
-    lowest: int
-    highest: int
-
-
-ACOUSTIC: dict[int, Instrument] = {
-    0: Instrument("piano", 21, 108),
-    6: Instrument("harpsichord", 29, 89),
-    11: Instrument("vibraphone", 53, 89),
-    12: Instrument("marimba", 45, 96),
-    19: Instrument("church_organ", 36, 96),
-    24: Instrument("nylon_guitar", 40, 83),
-    25: Instrument("steel_guitar", 40, 86),
-    26: Instrument("jazz_guitar", 40, 86),
-    32: Instrument("double_bass", 28, 67),
-    40: Instrument("violin", 55, 100),
-    41: Instrument("viola", 48, 91),
-    42: Instrument("cello", 36, 81),
-    46: Instrument("harp", 24, 103),
-    48: Instrument("string_ensemble", 28, 96),
-    56: Instrument("trumpet", 54, 86),
-    57: Instrument("trombone", 40, 77),
-    58: Instrument("tuba", 26, 65),
-    60: Instrument("horn", 34, 77),
-    65: Instrument("alto_saxophone", 49, 81),
-    68: Instrument("oboe", 58, 91),
-    70: Instrument("bassoon", 34, 75),
-    71: Instrument("clarinet", 50, 94),
-    73: Instrument("flute", 60, 96),
-}
 
 # Fonts made from the same recordings are one family: held-out notes of one would be known from another.
 _FAMILIES = {
@@ -107,7 +74,7 @@ def family_of(name: str) -> str:
 
 def keys_of(program: int, lowest: int, highest: int, family: str, step: int = 1) -> list[int]:
     """Return the keys of a program inside a range of MIDI pitches, without those known to be out of tune."""
-    instrument = ACOUSTIC[program]
+    instrument = PITCHED[program]
     keys = range(max(lowest, instrument.lowest), min(highest, instrument.highest) + 1)
     return [key for key in keys if key % step == 0 and (family, program, key) not in FAULTY]
 

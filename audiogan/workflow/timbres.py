@@ -1,5 +1,7 @@
-"""From what the user names to a timbre of the model: `random`, a saved timbre, or a recording."""
+"""From what the user names to a timbre of the model: `random`, a saved timbre, a recording, or a folder of them."""
 
+import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,10 +10,13 @@ from audiogan.corpus.gate import read_head, sniff
 from audiogan.corpus.names import escape
 from audiogan.errors import CorpusError
 from audiogan.pipeline import MUSIC, SOUNDS, Model
-from audiogan.workflow.making import naming
+from audiogan.workflow.making import name_file, naming
+
+logger = logging.getLogger(__name__)
 
 RANDOM = "random"
 SAVED = ".json"
+MOST_RECORDINGS = 32  # of a folder; more are thinned out evenly by pitch
 
 
 class Timbres:
@@ -39,6 +44,8 @@ class Timbres:
             number = self._n_random - 1
             return self._model.random_timbre(self._seed, number), {"random": number}
         path = Path(reference)
+        if path.is_dir():
+            return self._read_folder(path)
         facts: dict[str, Any] = {"file": escape(path.name)}
         if path.suffix.lower() == SAVED:
             return self._model.sounding.load_timbre(path, self._model), facts
@@ -47,6 +54,43 @@ class Timbres:
         with naming(path):
             timbre = self._model.sounding.timbre_of(self._model, recording, name=path.name, seed=self._seed, **more)
         return timbre, facts | {"warnings": warnings}
+
+    def _read_folder(self, folder: Path) -> tuple[Any, dict[str, Any]]:
+        """Return the timbre of the recordings of one instrument, some of many, evenly by pitch."""
+        from audiogan.corpus.soundfolder import list_sounds
+
+        sounds = sorted(list_sounds(folder), key=lambda sound: math.inf if sound.pitch is None else sound.pitch)
+        chosen = sounds[:: max(1, math.ceil(len(sounds) / MOST_RECORDINGS))]
+        refused: list[dict[str, str]] = []
+
+        def refuse(name: str, error: CorpusError) -> None:
+            name_file(error, folder / name)
+            logger.warning("left out: %s", error)
+            refused.append({"file": escape(name), "reason": error.reason, "message": str(error)})
+
+        recordings, pitches = {}, {}
+        for sound in chosen:
+            name = str(Path(sound.path).relative_to(folder))
+            try:
+                recordings[name], _ = read_recording(Path(sound.path))
+            except CorpusError as error:
+                refuse(name, error)
+                continue
+            if sound.pitch is not None:
+                pitches[name] = sound.pitch
+        more = {"refine": True} if self._refine else {}
+        with naming(folder):
+            timbre = self._model.sounding.timbre_of_several(
+                self._model,
+                recordings,
+                pitches=pitches,
+                name=escape(folder.resolve().name),
+                seed=self._seed,
+                on_refusal=refuse,
+                **more,
+            )
+        facts = {"folder": escape(folder.name), "recordings": len(chosen) - len(refused)}
+        return timbre, facts | {"refused": refused}
 
     def read_all(self, references: Sequence[str | Path]) -> tuple[list[Any], list[dict[str, Any]]]:
         """Read several; none named is one random timbre."""
@@ -67,11 +111,13 @@ def read_recording(path: Path) -> tuple[Any, list[str]]:
 
 
 def kind_of_file(path: Path) -> str | None:
-    """Return `MUSIC` for MIDI, `SOUNDS` for a recording or a saved timbre, None for anything else.
+    """Return `MUSIC` for MIDI, `SOUNDS` for recordings (a file or a folder) or a saved timbre, None for anything else.
 
     Raises:
         CorpusError: The file cannot be read.
     """
+    if path.is_dir():
+        return SOUNDS
     if path.suffix.lower() == SAVED:
         read_head(path)
         return SOUNDS

@@ -236,7 +236,8 @@ def write_recorded(folder: Path, out: Path, n_phrases: int, rng: np.random.Gener
 
 def write_rendered(font: Path, out: Path, rng: np.random.Generator) -> int:
     """Write a phrase of each program in `FONT_PROGRAMS`."""
-    from audiogan.corpus.soundfont import ACOUSTIC, RENDER_RATE, family_of, read_font
+    from audiogan.corpus.programs import ACOUSTIC
+    from audiogan.corpus.soundfont import RENDER_RATE, family_of, read_font
 
     data, family = read_font(font), family_of(str(font))
     for program in FONT_PROGRAMS:

@@ -1,6 +1,6 @@
 """What `transfer` keeps of a melody and takes of a timbre: pitch in cents, onsets found again, timbre nearer to which.
 
-    python -m tests.benchmarks.transfer SOURCES REFERENCES [--model notes] [--limit N] [--out cases.jsonl]
+    python -m tests.benchmarks.transfer SOURCES REFERENCES [--model notes] [--given 1] [--limit N]
 
 SOURCES holds WAV files of melodies, each with a JSON file of its notes (`tests.benchmarks.phrases` makes both);
 REFERENCES a folder per instrument with its notes, named by their pitch. Every source meets references of two other
@@ -12,9 +12,10 @@ instruments; those that share a word of their names count as one. Measured is wh
   hear both sounds: our own segmentation, which finds most in the sources (its score there is the most to be had), and
   one that shares nothing with `transfer` but the tracker: swift-f0's notes joined with librosa's onsets (SuperFlux).
 - timbre: spectral descriptors of each note (level, envelope and vibrato left out, since these are the source's), as
-  robust z-scores. A note of the result is compared with the source's same note and with the reference instrument's
-  recorded note nearest in pitch, cut to the same length; a case counts as nearer to the reference if the mean over its
-  notes does. The ceiling is another recorded note of that instrument in place of the result.
+  robust z-scores. A note of the result is compared with the source's same note and with that recorded note of the
+  reference instrument, of those that were not given, which is nearest in pitch, cut to the same length; a case counts
+  as nearer to the reference if the mean over its notes does. The ceiling is another recorded note of that instrument in
+  place of the result.
 """
 
 import argparse
@@ -246,13 +247,41 @@ def nearness(
 # ---- cases
 
 
-def measure(model: Any, source: Source, name: str, samples: Sequence[Sample], scaler: Scaler, seed: int = 0) -> Case:
-    """Transfer one source to one reference and measure the result."""
-    reference = samples[seed % len(samples)]
-    recording = Recording(reference.waveform, RATE, RATE, 1)
+def given_of(samples: Sequence[Sample], n_given: int, seed: int) -> list[int]:
+    """Return which notes of an instrument the user gives: one by chance, or some evenly from low to high."""
+    if n_given == 1:
+        return [seed % len(samples)]
+    order = sorted(range(len(samples)), key=lambda place: samples[place].pitch)
+    places = np.linspace(0, len(order) - 1, min(n_given, len(order) - 2)).round().astype(int)
+    return [order[place] for place in places.tolist()]
+
+
+def timbre_from(model: Any, samples: Sequence[Sample]) -> Any:
+    """Return the timbre of the notes that the user gives."""
+    recordings = [Recording(one.waveform, RATE, RATE, 1) for one in samples]
+    if len(samples) == 1:
+        return model.timbre_of(recordings[0], pitch=samples[0].pitch)
+    named = {str(number): recording for number, recording in enumerate(recordings)}
+    pitches = {str(number): one.pitch for number, one in enumerate(samples)}
+    return model.sounding.timbre_of_several(model, named, pitches=pitches)
+
+
+def measure(
+    model: Any,
+    source: Source,
+    name: str,
+    samples: Sequence[Sample],
+    scaler: Scaler,
+    *,
+    n_given: int = 1,
+    seed: int = 0,
+) -> Case:
+    """Transfer one source to one reference and measure the result, by notes of it that were not given."""
+    places = given_of(samples, n_given, seed)
+    others = [one for place, one in enumerate(samples) if place not in places]
     nothing = [float("nan")] * 9
     try:
-        timbre = model.timbre_of(recording, pitch=reference.pitch)
+        timbre = timbre_from(model, [samples[place] for place in places])
         sound = model.transfer(source.recording, timbre, seed=seed)
     except AudioganError as error:
         return Case(source.name, source.instrument, name, *nothing, refused=str(error))
@@ -270,7 +299,7 @@ def measure(model: Any, source: Source, name: str, samples: Sequence[Sample], sc
         f1(before, known),
         f1(other_onsets_of(made, rate), known),
         f1(other_onsets_of(own, own_rate), known),
-        *nearness(source, made, rate, octaves, samples, scaler),
+        *nearness(source, made, rate, octaves, others, scaler),
     )
 
 
@@ -330,20 +359,21 @@ def main() -> None:
     parser.add_argument("references", type=Path)
     parser.add_argument("--model", default="notes")
     parser.add_argument("--limit", type=int, default=1000)
+    parser.add_argument("--given", type=int, default=1, help="recordings of the reference that make its timbre")
     parser.add_argument("--out", type=Path)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     model, rng = audiogan.load(given.model), np.random.default_rng(given.seed)
     folders = sorted(one for one in given.references.iterdir() if one.is_dir())
-    instruments = {folder.name: found for folder in folders if len(found := samples_of(folder)) >= 2}
+    instruments = {folder.name: found for folder in folders if len(found := samples_of(folder)) >= 4}
     scaler = scale_of(instruments)
     sources = list(read_sources(given.sources))
     pairs = [(one, name) for one in sources for name in chosen(one.instrument, sorted(instruments), rng)]
     cases = []
     for number in rng.permutation(len(pairs))[: given.limit].tolist():
         source, name = pairs[number]
-        cases.append(measure(model, source, name, instruments[name], scaler, seed=number))
+        cases.append(measure(model, source, name, instruments[name], scaler, n_given=given.given, seed=number))
         if given.out:
             with given.out.open("a") as file:
                 file.write(json.dumps(cases[-1]._asdict()) + "\n")

@@ -7,7 +7,8 @@ import pytest
 
 from audiogan.corpus import soundfont
 from audiogan.corpus.notes import hz_of
-from audiogan.corpus.soundfont import ACOUSTIC, Slot, family_of, keys_of
+from audiogan.corpus.programs import ACOUSTIC, PITCHED
+from audiogan.corpus.soundfont import Slot, family_of, keys_of
 from audiogan.corpus.tuning import measure_tuning
 from audiogan.errors import CorpusError, UnsupportedError
 from tests.corpus.tiny_font import make_font
@@ -28,8 +29,10 @@ def test_fonts_of_the_same_recordings_are_one_family() -> None:
 
 
 def test_ranges_are_those_of_real_instruments() -> None:
-    assert len(ACOUSTIC) == 23
-    assert all(0 <= low < high <= 127 for _, low, high in ACOUSTIC.values())
+    assert (len(ACOUSTIC), len(PITCHED)) == (23, 99)
+    assert set(ACOUSTIC.items()) <= set(PITCHED.items())
+    assert all(0 <= low < high <= 127 for _, low, high in PITCHED.values())
+    assert len({one.name for one in PITCHED.values()}) == len(PITCHED), "an instrument is known by its name"
     assert keys_of(73, 24, 84, "any") == list(range(60, 85))
     assert keys_of(40, 80, 90, "any", 2) == [80, 82, 84, 86, 88, 90]
     assert 84 not in keys_of(40, 24, 96, "GeneralUser"), "known to be out of tune"

@@ -1,4 +1,5 @@
 import json
+import shutil
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,41 @@ def test_interpolate_takes_recordings_and_saved_timbres(tmp_path: Path, calls: C
     create.interpolate(tone, saved, steps=2, pitch="C4", out=tmp_path / "out")
     assert calls == [("interpolate", {"first": "of tone_A4.wav", "second": "saved warm.json", "steps": 2, "pitch": 60})]
     assert names(tmp_path / "out") == ["01_step_C4.wav", "02_step_C4.wav", "manifest.json"]
+
+
+def test_a_folder_of_recordings_is_one_timbre(
+    tmp_path: Path, calls: Calls, tone: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    mine = tmp_path / "my oboe"
+    (mine / "low").mkdir(parents=True)
+    for name in ("low/oboe_C4.wav", "oboe_A4.wav", "odd.wav"):
+        shutil.copy(tone, mine / name)
+    (mine / "bad_C5.wav").write_text("no sound at all")
+    sounds.transfer(tone, timbre=mine, out=tmp_path / "out")
+    asked, made = (given for _, given in calls)
+    assert asked == {
+        "recordings": ["low/oboe_C4.wav", "oboe_A4.wav", "odd.wav"],
+        "pitches": {"low/oboe_C4.wav": 60, "oboe_A4.wav": 69},
+    }
+    assert made["timbre"] == "of my oboe"
+    told = manifest(tmp_path / "out")["options"]["timbre"]
+    assert (told["folder"], told["recordings"]) == ("my oboe", 3)
+    assert [(one["file"], one["reason"]) for one in told["refused"]] == [("bad_C5.wav", "not_audio")]
+    assert "bad_C5.wav: " in caplog.text
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CorpusError, match="empty: no recording that can be used"):
+        create.interpolate(tone, tmp_path / "empty", out=tmp_path / "two")
+    assert not (tmp_path / "two").exists()
+
+
+def test_of_a_large_folder_some_are_read_evenly_by_pitch(tmp_path: Path, calls: Calls, tone: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    for key in range(30, 100):
+        shutil.copy(tone, mine / f"{key:03d}.wav")
+    sounds.transfer(tone, timbre=mine, out=tmp_path / "out")
+    keys = [int(name[:3]) for name in calls[0][1]["recordings"]]
+    assert keys == list(range(30, 100, 3))
 
 
 def test_a_mixture_and_what_is_no_sound_are_refused(tmp_path: Path, tone: Path, clip: Path) -> None:

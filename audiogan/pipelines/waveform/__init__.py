@@ -2,7 +2,7 @@
 
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.dataset import open_dataset, prepare
-from audiogan.pipelines.waveform.encoding import timbre_of
+from audiogan.pipelines.waveform.encoding import timbre_of, timbre_of_several
 from audiogan.pipelines.waveform.evaluation import evaluate
 from audiogan.pipelines.waveform.game import GameConfig, OptimizersConfig, phases
 from audiogan.pipelines.waveform.instrument import write_instrument
@@ -52,6 +52,7 @@ __all__ = [
     "scoring",
     "settle",
     "timbre_of",
+    "timbre_of_several",
     "transfer",
     "vary",
     "write",

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from audiogan.corpus.soundfont import ACOUSTIC, VELOCITIES, family_of
+from audiogan.corpus.programs import ACOUSTIC, PITCHED
+from audiogan.corpus.soundfont import VELOCITIES, family_of
 from audiogan.pipelines.waveform.network_config import ClassicConfig, ResidualConfig, StyleConfig
 from audiogan.representation.base import HarmonicConfig, Representation, SpectrogramConfig, representation_of
 
@@ -20,6 +21,12 @@ SourceKind = Literal["soundfont", "nsynth", "folder"]
 def _tuple(value: object) -> object:
     """YAML gives lists; strict tuples want tuples."""
     return tuple(value) if isinstance(value, list) else value
+
+
+def _programs(value: object) -> object:
+    """The two sets of programs have names."""
+    named = {"acoustic": tuple(ACOUSTIC), "pitched": tuple(PITCHED)}
+    return named.get(value, value) if isinstance(value, str) else _tuple(value)
 
 
 # ---- model
@@ -107,8 +114,9 @@ class CorpusConfig(BaseModel):
     valid_fraction: float = Field(default=0.1, ge=0, lt=1, description="Share of instruments held out to choose by.")
     test_fraction: float = Field(default=0.0, ge=0, lt=1, description="Share held out to report figures.")
     max_refused: float = Field(default=0.5, gt=0, le=1, description="Stop when a larger share of notes is refused.")
-    programs: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = Field(
-        default=tuple(ACOUSTIC), description="soundfont: General MIDI programs to render."
+    programs: Annotated[tuple[int, ...], BeforeValidator(_programs)] = Field(
+        default=tuple(ACOUSTIC),
+        description="soundfont: General MIDI programs to render; `acoustic` for 23 instruments, `pitched` for 99.",
     )
     velocities: Annotated[tuple[int, ...], BeforeValidator(_tuple)] = Field(
         default=VELOCITIES, min_length=1, max_length=16, description="soundfont: MIDI velocities to render."
@@ -142,9 +150,9 @@ class CorpusConfig(BaseModel):
         for name, values, low in (("programs", self.programs, 0), ("velocities", self.velocities, 1)):
             if not all(low <= value <= 127 for value in values) or len(set(values)) < len(values):
                 raise ValueError(f"{name} {list(values)}; expected numbers from {low} to 127, each once")
-        unknown = [program for program in self.programs if program not in ACOUSTIC]
+        unknown = [program for program in self.programs if program not in PITCHED]
         if unknown:
-            raise ValueError(f"programs {unknown}; expected some of {', '.join(map(str, ACOUSTIC))}")
+            raise ValueError(f"programs {unknown}; expected some of {', '.join(map(str, PITCHED))}, or `pitched`")
         self._check_families()
         return self
 

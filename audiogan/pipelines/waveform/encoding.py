@@ -1,12 +1,13 @@
 """From a recording to a timbre: the encoder's answer, and refinement of it until the model plays that very note.
 
 The pitch is given, told by the name, or estimated. A recording of several notes, where swift-f0 is there to find them,
-gives the mean of their timbres. `refine` moves h and z by gradient against the planes of the note (the first step of
-pivotal tuning, arXiv 2106.05744); the head, which holds phases, does not count. What the model's own sound then still
-lacks goes with the timbre as its detail.
+gives the mean of their timbres, and so do several recordings of one instrument. `refine` moves h and z by gradient
+against the planes of the note (the first step of pivotal tuning, arXiv 2106.05744); the head, which holds phases, does
+not count. What the model's own sound then still lacks goes with the timbre as its details, one per register.
 """
 
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import NamedTuple
@@ -39,6 +40,7 @@ REFINE_RATE = 0.02
 PRIOR = 1e-3
 VELOCITY = 0.8
 MOST_NOTES = 16
+MOST_REGISTERS = 12
 MIN_SECONDS = 0.1
 LET_GO_DB = -40.0  # under its loudest frame, a recording counts as over
 HELD_SECONDS, HELD_DB = 0.2, -20.0  # if so long before its end it was louder than this, it was let go
@@ -79,21 +81,101 @@ def timbre_of(
         CorpusError: `silent`, `no_pitch`.
         UsageError: A pitch that is none.
     """
+    require_encoder(model)
+    shown = PurePath(name).stem or "recording"
+    examples = _examples(model.config, recording, _known_pitch(pitch, shown), shown)
+    return timbre_from(model, examples, name=shown, refine=refine, seed=seed)
+
+
+def timbre_of_several(
+    model: Model,
+    recordings: Mapping[str, Recording],
+    *,
+    pitches: Mapping[str, float] | None = None,
+    name: str = "",
+    refine: bool = False,
+    seed: int = 0,
+    on_refusal: Callable[[str, CorpusError], None] | None = None,
+) -> Timbre:
+    """Return the timbre of several recordings of one instrument, which knows more of its registers than one tells.
+
+    Args:
+        model: Trained networks with an encoder.
+        recordings: By file name, which may say the pitch; else it is estimated.
+        pitches: MIDI, by file name, where they are known otherwise.
+        name: Of the timbre, for people.
+        refine, seed: As `timbre_of`.
+        on_refusal: Called with the name of a recording that is refused, while the others go on; None: raise.
+
+    Raises:
+        UnsupportedError: A model without an encoder.
+        CorpusError: `silent`, `no_pitch`; `empty` where none is left.
+    """
+    require_encoder(model)
+    examples: list[Example] = []
+    for file_name, recording in recordings.items():
+        stem = PurePath(file_name).stem
+        try:
+            pitch = _known_pitch((pitches or {}).get(file_name), stem)
+            examples += _examples(model.config, recording, pitch, stem)
+        except CorpusError as error:
+            if on_refusal is None:
+                raise
+            on_refusal(file_name, error)
+    if not examples:
+        raise CorpusError(f"{name or 'timbre'}: no recording that can be used; expected one or more", "empty")
+    return timbre_from(model, examples, name=name or "recordings", refine=refine, seed=seed)
+
+
+def require_encoder(model: Model) -> TimbreEncoder:
+    """Return the encoder of a model.
+
+    Raises:
+        UnsupportedError: It has none.
+    """
     encoder = model.modules.get("encoder")
     if not isinstance(encoder, TimbreEncoder):
         variant = model.config.network.variant
         raise UnsupportedError(f"a timbre from a recording needs an encoder, which a {variant} model has not")
-    stem = PurePath(name).stem
-    examples = _examples(model.config, recording, _known_pitch(pitch, stem), stem or "recording")
+    return encoder
+
+
+def timbre_from(model: Model, examples: Sequence[Example], *, name: str, refine: bool = False, seed: int = 0) -> Timbre:
+    """Return the timbre of one instrument's notes: the mean of their timbres, and what the model lacks at each pitch.
+
+    Args:
+        model: Trained networks with an encoder.
+        examples: One or more.
+        name: For people.
+        refine: Move h and z towards the note that counts most.
+        seed: Of z.
+    """
+    encoder = require_encoder(model)
     like = encoder.mixture.mean
     with torch.no_grad():
         h = torch.cat([encoder(one.planes.to(like), one.pitch.to(like)) for one in examples])
         weight = torch.tensor([one.weight for one in examples]).to(h)
         h = on_sphere((weight[:, None] * h).sum(0) / weight.sum())
     z = z_for(dims_of(model)[0], seed, "timbre of")
-    timbre = Timbre(h.cpu().numpy(), z, stem or "recording", model.sha256)
+    timbre = Timbre(h.cpu().numpy(), z, name, model.sha256)
     surest = max(examples, key=lambda one: one.weight)
-    return detailed(model, refined(model, timbre, surest) if refine else timbre, surest)
+    return detailed(model, refined(model, timbre, surest) if refine else timbre, spread(examples))
+
+
+def spread(examples: Sequence[Example], n_most: int = MOST_REGISTERS) -> list[Example]:
+    """Return notes of different pitches, evenly over their range: of each pitch the one that counts most.
+
+    A note that counts less than half of the weightiest is left out: too short, or of a doubtful pitch.
+    """
+    least = 0.5 * max(one.weight for one in examples)
+    chosen: list[Example] = []
+    for one in sorted(examples, key=lambda one: -one.weight):
+        apart = all(abs(float(one.pitch - other.pitch)) >= ONE_NOTE_SEMITONES for other in chosen)
+        if one.weight >= least and apart:
+            chosen.append(one)
+    chosen.sort(key=lambda one: float(one.pitch))
+    places = np.linspace(0, len(chosen) - 1, min(n_most, len(chosen))).round().astype(int)
+    return [chosen[place] for place in places.tolist()]
 
 
 def _known_pitch(pitch: float | None, stem: str) -> float | None:
@@ -151,21 +233,25 @@ def _example(
 
 
 @torch.no_grad()
-def detailed(model: Model, timbre: Timbre, example: Example) -> Timbre:
-    """Return a timbre with what the model's own sound lacks against a note; as it was where planes are no partials.
+def detailed(model: Model, timbre: Timbre, examples: Sequence[Example]) -> Timbre:
+    """Return a timbre with what the model's own sound lacks against notes; as it was where planes are no partials.
 
     Args:
         model: Trained networks.
         timbre: With h.
-        example: The note.
+        examples: Notes of one instrument, of different pitches.
     """
     representation = represent(model.config)
     if not isinstance(representation, Harmonic):
         return timbre
-    pitch, planes = float(example.pitch), example.planes[0]
-    nearest = min(max(pitch, model.config.lowest_pitch), model.config.highest_pitch)
-    made = make_planes(model, [Played(replace(timbre, details=()), nearest, VELOCITY)])[0]
-    return replace(timbre, details=(detail_of(made, planes, pitch, _last_frame(planes, representation.times)),))
+    low, high = model.config.lowest_pitch, model.config.highest_pitch
+    bare, pitches = replace(timbre, details=()), [float(one.pitch) for one in examples]
+    made = make_planes(model, [Played(bare, min(max(pitch, low), high), VELOCITY) for pitch in pitches])
+    details = [
+        detail_of(own, one.planes[0], pitch, _last_frame(one.planes[0], representation.times))
+        for own, one, pitch in zip(made, examples, pitches, strict=True)
+    ]
+    return replace(timbre, details=tuple(details))
 
 
 def _last_frame(planes: Tensor, times: Tensor) -> int:

@@ -183,7 +183,7 @@ def _end(model: Model, held: HeldOut, codes: Array | None, place: int, z: NDArra
         return Timbre(None, z)
     planes = torch.from_numpy(held.planes[place].astype(np.float32))[None]
     example = Example(planes, torch.tensor([float(held.pitch[place])]), 1.0)
-    return detailed(model, Timbre(codes[place].astype(np.float32), z), example)
+    return detailed(model, Timbre(codes[place].astype(np.float32), z), [example])
 
 
 def _ways(asked: Judged, model: Model, pairs: Sequence[tuple[int, int]]) -> tuple[Array, Retrieval | None]:

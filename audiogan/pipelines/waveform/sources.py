@@ -16,6 +16,7 @@ from audiogan.corpus import nsynth, soundfolder, soundfont
 from audiogan.corpus.audio import resample
 from audiogan.corpus.gate import escape, open_regular
 from audiogan.corpus.notes import Note, NoteRefusal, level
+from audiogan.corpus.programs import PITCHED
 from audiogan.corpus.soundfolder import Ears, Heard, SoundFile, tuned
 from audiogan.errors import CorpusError
 from audiogan.pipelines.waveform.config import Config, CorpusConfig, SourceConfig
@@ -187,7 +188,7 @@ def forget_fonts() -> None:
 def _render(unit: Unit, place: SourceConfig, corpus: CorpusConfig, config: Config, taken: Taken) -> None:
     font, family = _font(place.folder, tuple(_stamp(place.folder))), place.family_name
     shown = escape(Path(place.folder).name)
-    instrument = soundfont.ACOUSTIC[unit.program].name
+    instrument = PITCHED[unit.program].name
     played = soundfont.render_clean(font, unit.program, unit.keys, seconds=config.seconds, source=shown)
     for (key, velocity), waveform in zip(unit.keys, played, strict=True):
         name = f"{shown} {instrument} key {key} velocity {velocity}"

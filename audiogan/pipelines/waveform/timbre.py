@@ -23,7 +23,7 @@ from audiogan.corpus.limits import LIMITS, refuse
 from audiogan.corpus.names import clean_text, escape
 from audiogan.corpus.strict_json import parse_json
 from audiogan.pipeline import Model
-from audiogan.pipelines.waveform.detail import MOST_DETAILS, Detail, mixed, parse_detail
+from audiogan.pipelines.waveform.detail import Detail, mixed, parse_details
 from audiogan.pipelines.waveform.encoder import TimbreEncoder
 from audiogan.representation.base import HarmonicConfig
 
@@ -247,17 +247,12 @@ def _parsed(found: Mapping[str, Any], source: str) -> Timbre:
     if not isinstance(found["name"], str) or not isinstance(found["model"], str):
         fail("name and model; expected texts")
     h = None if found["h"] is None else _values(found["h"], "h", fail)
-    details = found.get("details", [])
-    if not isinstance(details, list) or len(details) > MOST_DETAILS:
-        fail(f"details; expected a list of at most {MOST_DETAILS}")
     try:
-        parsed = tuple(parse_detail(one) for one in details)
+        details = parse_details(found.get("details", []))
     except ValueError as error:
         fail(str(error))
-    if sum(detail.weight for detail in parsed) > 1 + 1e-6:
-        fail("weights of the details; expected at most 1 together")
     z = _values(found["z"], "z", fail)
-    return Timbre(h, z, escape(clean_text(found["name"])), found["model"][:64], parsed)
+    return Timbre(h, z, escape(clean_text(found["name"])), found["model"][:64], details)
 
 
 def _values(found: object, name: str, fail: Any) -> Values:
