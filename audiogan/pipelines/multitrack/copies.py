@@ -18,6 +18,9 @@ from audiogan.pipelines.multitrack.metrics import bar_codes
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+WINDOW = 4
+"""Steps by which a run is told from an ostinato."""
+
 
 def duplicates(clips: Sequence[Score], grid: ClipGrid) -> Index:
     """Return `(clip,)` the first clip with the same notes (role, onset on the grid, pitch): its own number if new."""
@@ -45,7 +48,7 @@ class Nearest(NamedTuple):
     transposition: Index
 
 
-def _cells(table: NoteTable) -> tuple[Index, Index, NDArray[np.bool_]]:
+def cells_of(table: NoteTable) -> tuple[Index, Index, NDArray[np.bool_]]:
     """Return clip and number of every onset and sounding cell, and whether it is a drum's; sorted by clip.
 
     A cell counts once for sounding and once more for starting, so that repeated and held notes differ.
@@ -68,7 +71,7 @@ def hamming(first: Sequence[Score], second: Sequence[Score], grid: ClipGrid) -> 
     0 means equal, 1 nothing in common; two silent clips are equal.
     """
     assert len(first) == len(second), "clips in pairs"
-    (clip_a, cell_a, _), (clip_b, cell_b, _) = _cells(tabulate(first, grid)), _cells(tabulate(second, grid))
+    (clip_a, cell_a, _), (clip_b, cell_b, _) = cells_of(tabulate(first, grid)), cells_of(tabulate(second, grid))
     n_cells = 2 * len(grid.roles) * grid.n_steps * 128
     shared = np.intersect1d(clip_a * n_cells + cell_a, clip_b * n_cells + cell_b, assume_unique=True) // n_cells
     both = np.bincount(clip_a, minlength=len(first)) + np.bincount(clip_b, minlength=len(first))
@@ -94,9 +97,10 @@ def nn_hamming(
     """
     assert len(references), "a nearest reference needs references"
     own, other = tabulate(clips, grid), tabulate(references, grid)
-    clip, cell, is_drum = _cells(own)
-    posting, starts = _postings(other)
-    sizes = np.bincount(_cells(other)[0], minlength=len(references)).astype(float)
+    clip, cell, is_drum = cells_of(own)
+    in_clip, in_cell, _ = cells_of(other)
+    posting, starts = postings(in_clip, in_cell, grid)
+    sizes = np.bincount(in_clip, minlength=len(references)).astype(float)
     edges = np.searchsorted(clip, np.arange(len(clips) + 1))
     best = Nearest(np.full(len(clips), np.inf), np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64))
     for i in range(len(clips)):
@@ -104,7 +108,7 @@ def nn_hamming(
         for shift in transpositions:
             moved = mine + np.where(drum, 0, shift)
             moved = moved[drum | ((mine % 128 + shift >= 0) & (mine % 128 + shift < 128))]
-            distance = _distances(moved, len(mine), posting, starts, sizes)
+            distance = distances_to(moved, len(mine), posting, starts, sizes)
             if skip is not None and skip[i] >= 0:
                 distance[skip[i]] = np.inf
             nearest = int(distance.argmin())
@@ -113,15 +117,19 @@ def nn_hamming(
     return best
 
 
-def _postings(table: NoteTable) -> tuple[Index, Index]:
-    """Return clip numbers sorted by cell, and where each cell's clips start: an inverted index."""
-    clip, cell, _ = _cells(table)
+def postings(clip: Index, cell: Index, grid: ClipGrid) -> tuple[Index, Index]:
+    """Return clip numbers sorted by cell, and where each cell's clips start: an inverted index.
+
+    Args:
+        clip, cell: `(cell,)` as `cells_of` gives them, no cell twice in a clip.
+        grid: Theirs.
+    """
     order = np.argsort(cell, kind="stable")
-    n_cells = 2 * len(table.grid.roles) * table.grid.n_steps * 128
+    n_cells = 2 * len(grid.roles) * grid.n_steps * 128
     return clip[order], np.searchsorted(cell[order], np.arange(n_cells + 1))
 
 
-def _distances(cells: Index, n_cells: int, posting: Index, starts: Index, sizes: Array) -> Array:
+def distances_to(cells: Index, n_cells: int, posting: Index, starts: Index, sizes: Array) -> Array:
     """Distances of one clip to all references, from the references that each of its cells occurs in."""
     first, count = starts[cells], starts[cells + 1] - starts[cells]
     place = np.arange(count.sum()) + np.repeat(first - (np.cumsum(count) - count), count)
@@ -178,20 +186,76 @@ def ngram(clips: Sequence[Score], references: Sequence[Score], *, beat_resolutio
         beat_resolution: ClipGrid that both are rounded to, timesteps per beat: that of the coarser side.
     """
     mine, other = _melodies(clips, beat_resolution), _melodies(references, beat_resolution)
+    shared, _ = _shared(mine, other)
+    longest = np.zeros(len(clips), dtype=np.int64)
+    np.maximum.at(longest, mine.piece, np.where(shared > 0, shared + 2, 0))
+    return longest
+
+
+class Telling(NamedTuple):
+    """The most telling run that each clip shares with a reference, `(clip,)` each.
+
+    Args:
+        n_notes: Notes of a melody without repetition that would tell as much; 0 where no step is shared.
+        reference: Number of a reference that has the run.
+    """
+
+    n_notes: Index
+    reference: Index
+
+
+def telling_runs(clips: Sequence[Score], references: Sequence[Score], *, beat_resolution: int = 48) -> Telling:
+    """Find runs as `ngram` does and weigh them by what they tell: a repeated note or an ostinato is nobody's own.
+
+    A run counts by its different windows of four steps. One without repetition counts by its notes; a note repeated
+    sixty times counts as six.
+
+    Args:
+        clips: Clips to judge.
+        references: Clips or whole pieces.
+        beat_resolution: As `ngram`.
+    """
+    mine, other = _melodies(clips, beat_resolution), _melodies(references, beat_resolution)
+    shared, reference = _shared(mine, other)
+    best = Telling(np.zeros(len(clips), dtype=np.int64), np.zeros(len(clips), dtype=np.int64))
+    inside = np.concatenate([[0], shared[:-1]]) > shared  # a run that began one step earlier holds this one
+    for start in np.flatnonzero((shared > 0) & ~inside).tolist():
+        clip = int(mine.piece[start])
+        if shared[start] + 2 <= best.n_notes[clip]:
+            continue
+        told = _told(mine.tokens[start : start + int(shared[start])])
+        if told > best.n_notes[clip]:
+            best.n_notes[clip], best.reference[clip] = told, reference[start]
+    return best
+
+
+def _told(steps: Index) -> int:
+    """Notes of a melody without repetition that has as many different windows as these steps `(step, 3)`."""
+    if len(steps) < WINDOW:
+        return len(steps) + 2
+    windows = np.lib.stride_tricks.sliding_window_view(steps, WINDOW, axis=0).reshape(len(steps) - WINDOW + 1, -1)
+    return len(np.unique(windows, axis=0)) + WINDOW + 1
+
+
+def _shared(mine: _Melodies, other: _Melodies) -> tuple[Index, Index]:
+    """Return for each step of `mine` how many steps from there on are shared, and a reference that shares them."""
     n_mine = len(mine.tokens)
     _, token = np.unique(np.concatenate([mine.tokens, other.tokens]), axis=0, return_inverse=True)
     token = token.reshape(-1)
     melody = np.concatenate([mine.melody, -1 - other.melody])
-    longest = np.zeros(len(clips), dtype=np.int64)
+    longest, reference = np.zeros(n_mine, dtype=np.int64), np.zeros(n_mine, dtype=np.int64)
     start, name, length = np.arange(len(token)), token, 1
     while len(start):
         is_mine = start < n_mine
         keep = np.where(is_mine, np.isin(name, name[~is_mine]), np.isin(name, name[is_mine]))
-        start, name = start[keep], name[keep]
-        longest[mine.piece[start[start < n_mine]]] = length + 2
+        start, name, is_mine = start[keep], name[keep], is_mine[keep]
+        names, first = np.unique(name[~is_mine], return_index=True)
+        where = start[~is_mine][first] - n_mine
+        longest[start[is_mine]] = length
+        reference[start[is_mine]] = other.piece[where[np.searchsorted(names, name[is_mine])]]
         inside = start + length < len(token)
         inside[inside] = melody[start[inside] + length] == melody[start[inside]]
         start, name = start[inside], name[inside]
         _, name = np.unique(name * len(token) + token[start + length], return_inverse=True)
         length += 1
-    return longest
+    return longest, reference

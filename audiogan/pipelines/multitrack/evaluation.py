@@ -22,7 +22,9 @@ from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
 from audiogan.errors import OutputError, UsageError
+from audiogan.evaluation.audit import Audit, Material
 from audiogan.pipeline import Model, Progress
+from audiogan.pipelines.multitrack.auditing import audit_clips
 from audiogan.pipelines.multitrack.comparison import Row, compare, markdown, summary
 from audiogan.pipelines.multitrack.config import CellsConfig, Config, CorpusConfig
 from audiogan.pipelines.multitrack.copies import distinct, ngram, nn_hamming
@@ -37,6 +39,7 @@ N_CLIPS = 512
 FINE = 12
 REFERENCE = "reference"
 N_LISTEN = 256
+_PARTS = frozenset({"rows", "listening", "copying", "audit"})
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,11 @@ class Measured:
     rows: tuple[Row, ...]
     listening: tuple[Agreement, ...]
     copying: Copying | None
+    audit: Audit | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values; what does not exist is None."""
-        facts = {name: value for name, value in vars(self).items() if name not in ("rows", "listening", "copying")}
+        facts = {name: value for name, value in vars(self).items() if name not in _PARTS}
         passed, judged = summary(self.rows)
         copying = None if self.copying is None else asdict(self.copying)
         return facts | {
@@ -80,6 +84,7 @@ class Measured:
             "rows": [row.to_json() for row in self.rows],
             "listening": [row.to_json() for row in self.listening],
             "copying": copying,
+            "audit": None if self.audit is None else self.audit.as_json(),
         }
 
     def as_text(self) -> str:
@@ -98,6 +103,8 @@ class Measured:
         ]
         if self.copying is not None:
             lines.append(f"{self.copying.n_distinct} of {self.n_generated} clips are different")
+        if self.audit is not None:
+            lines.append(f"copies of training clips: {len(self.audit.copies)}, verdict: {self.audit.verdict}")
         return "\n".join(lines)
 
 
@@ -180,7 +187,7 @@ def evaluate(
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
         held_out, trained = _real(model, reference, Path(cache))
         real, songs = clips_of(held_out, count)
-        learnt = clips_of(trained, 4 * count)[0] if trained is not None else []
+        learnt, learnt_songs = clips_of(trained, len(trained)) if trained is not None else ([], [])
     done(1)
     made = generate(model, count=count, seed=seed)
     poor = generate(_untrained(model, seed), count=min(count, 256), seed=seed)
@@ -189,8 +196,10 @@ def evaluate(
     done(3)
     heard = _listening(model, real, songs, grid, seed)
     done(4)
-    copying = _copying(made, real, learnt, grid) if learnt else None
-    measured = Measured(model.name, model.sha256, seed, len(made), len(real), tuple(rows), tuple(heard), copying)
+    copying = _copying(made, real, learnt[:: max(1, len(learnt) // (4 * count))], grid) if learnt else None
+    audited = audit_clips(Material(learnt, real, made, learnt_songs, songs), grid, seed=seed) if learnt else None
+    counts = len(made), len(real)
+    measured = Measured(model.name, model.sha256, seed, *counts, tuple(rows), tuple(heard), copying, audited)
     if report is not None:
         write_whole(report / "report.json", json.dumps(measured.as_json(), indent=1, allow_nan=False).encode())
         table = markdown(measured.rows, with_published=True)
