@@ -141,9 +141,9 @@ class Model:
         """Draw a timbre; each number of a seed gives another."""
         return self.sounding.random_timbre(self, seed, number)
 
-    def transfer(self, source: Any, timbre: Any, *, seed: int = 0) -> Sound:
-        """Play the melody of a recording with a timbre."""
-        return self.sounding.transfer(self, source, timbre, seed=seed)
+    def transfer(self, source: Any, timbre: Any, *, voices: str = "auto", seed: int = 0) -> Sound:
+        """Play a recording with a timbre: a melody (`voices="one"`), several voices (`many`), or whichever it is."""
+        return self.sounding.transfer(self, source, timbre, voices=voices, seed=seed)
 
     def render(self, score: "Score", timbres: Sequence[Any], *, seed: int = 0, **options: Any) -> Sound:
         """Play a score with one timbre or several."""

@@ -34,7 +34,8 @@ def generate_notes(
     duration: Annotated[float | None, typer.Option(metavar="S", help="Seconds until the note is let go.")] = None,
     sample_rate: SampleRate = None,
     timbre: Annotated[
-        str | None, typer.Option(metavar="REF", help="A recording, a saved timbre or random, for all notes.")
+        str | None,
+        typer.Option(metavar="REF", help="A recording, folder of them, saved timbre or random, for all notes."),
     ] = None,
     temperature: Annotated[float, typer.Option(help="0 to 2: from typical to wild.")] = 1.0,
     refine: Refine = False,
@@ -56,8 +57,12 @@ def generate_notes(
 
 @app.command()
 def transfer(
-    source: Annotated[Path, typer.Argument(help="A recording of one voice.", show_default=False)],
-    timbre: Annotated[str, typer.Option(metavar="REF", help="A recording, a saved timbre or random.")],
+    source: Annotated[Path, typer.Argument(help="A recording.", show_default=False)],
+    timbre: Annotated[str, typer.Option(metavar="REF", help="A recording, folder of them, saved timbre or random.")],
+    voices: Annotated[
+        str, typer.Option(metavar="auto|one|many", help="one: a melody; many: transcribe it; auto: whichever it is.")
+    ] = "auto",
+    save_midi: Annotated[bool, typer.Option("--save-midi", help="Also write the notes that were heard.")] = False,
     refine: Refine = False,
     model: ModelName = None,
     seed: Seed = 0,
@@ -70,7 +75,7 @@ def transfer(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Play your melody in another timbre; its notes, dynamics and pitch curve stay."""
+    """Play your recording in another timbre; its notes and dynamics stay, and the pitch curve of a melody."""
     make("transfer", **locals())
 
 
@@ -79,7 +84,9 @@ def render(
     song: Annotated[Path, typer.Argument(metavar="SONG.mid", help="A MIDI file.", show_default=False)],
     timbre: Annotated[
         list[str] | None,
-        typer.Option(metavar="REF", help="A recording, a saved timbre or random; several times for several."),
+        typer.Option(
+            metavar="REF", help="A recording, folder of them, saved timbre or random; several times for several."
+        ),
     ] = None,
     glide: Annotated[float | None, typer.Option(metavar="S", help="Seconds from each timbre to the next.")] = None,
     sample_rate: SampleRate = None,
@@ -103,7 +110,9 @@ def render(
 def export(
     model: Annotated[str, typer.Argument(help="Name of a shipped model, or a folder.")],
     format: Annotated[str, typer.Option(help="sfz: an instrument for samplers.")] = "sfz",  # noqa: A002
-    timbre: Annotated[str, typer.Option(metavar="REF", help="A recording, a saved timbre or random.")] = "random",
+    timbre: Annotated[
+        str, typer.Option(metavar="REF", help="A recording, folder of them, saved timbre or random.")
+    ] = "random",
     refine: Refine = False,
     seed: Seed = 0,
     device: Device = "auto",

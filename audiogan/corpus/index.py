@@ -20,6 +20,7 @@ from audiogan.corpus.gate import escape, kind_of, open_checked, read_head
 from audiogan.corpus.identity import split_of
 from audiogan.corpus.reading import SONG_SEPARATOR, Job, Song, examine, read_files
 from audiogan.corpus.score import Score
+from audiogan.corpus.spreading import Spread
 from audiogan.corpus.strict_json import parse_json
 from audiogan.errors import CorpusError
 
@@ -180,6 +181,7 @@ def scan_all(
     valid_fraction: float = 0.1,
     test_fraction: float = 0.0,
     jobs: int | None = None,
+    spread: Spread | None = None,
     progress: Progress | None = None,
 ) -> Index:
     """List the songs of several folders or single files.
@@ -189,6 +191,7 @@ def scan_all(
         valid_fraction: Share of songs in `valid`, by hash; at least one song as soon as there are two.
         test_fraction: Share of songs in `test`.
         jobs: Processes that read; `None` for as many as are worth it.
+        spread: Reads elsewhere, as `read_files`.
         progress: Called with files done and their number.
 
     Raises:
@@ -197,7 +200,7 @@ def scan_all(
     found = [(place, one) for place in places for one in walk_folder(place[0])]
     readable = [(place, one) for place, one in found if one.refusal is None]
     tasks = [Job(os.fspath(one.path), one.kind, _root(place[0])) for place, one in readable]
-    songs = read_files(tasks, n_processes=jobs, progress=progress)
+    songs = read_files(tasks, n_processes=jobs, spread=spread, progress=progress)
     in_turn = iter(songs)
     listing = [
         (place, song) for place, one in found for song in (next(in_turn) if one.refusal is None else [_unread(one)])

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 LOWEST_PITCH, N_KEYS = 21, 88
+PARTIALS = (12, 19, 24, 28, 31, 36)  # semitones from a note to its partials 2, 3, 4, 5, 6 and 8
 _ONSET, _AGAIN, _SOUNDS, _LEAST = 0.5, 0.65, 0.3, 0.35  # drums and hiss had 0.28 to 0.34 in the mean
 _PEAK_FRAMES, _GAP_FRAMES, _LEAST_FRAMES = 4, 11, 6
-_PARTIALS = (12, 19, 24, 28, 31, 36)  # semitones to partials 2, 3, 4, 5, 6 and 8
 _SUBHARMONICS = (12, 19, 24)
 _TOGETHER_FRAMES = 4
 _LEAST_PARTIAL, _LEAST_SUBHARMONIC = 0.4, 0.6
@@ -87,7 +87,7 @@ def _is_partial(note: Held, by_key: Sequence[Sequence[Held]]) -> bool:
     """Whether a weak note lies at a partial of a stronger one that sounds."""
     if note.posterior >= _LEAST_PARTIAL:
         return False
-    lower = [_last_before(note, -interval, by_key) for interval in _PARTIALS]
+    lower = [_last_before(note, -interval, by_key) for interval in PARTIALS]
     return any(one and note.first < one.stop and note.posterior < one.posterior for one in lower)
 
 

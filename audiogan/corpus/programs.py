@@ -1,8 +1,8 @@
 """The pitched General MIDI programs: names, and the keys that the real instruments have.
 
-Left out is what has no pitch of its own or more than one: tubular bells, timpani, the orchestra hit, the lead in fifths,
-the bagpipe with its drones, and everything from program 112 on. Programs without a real instrument get the keys in
-which they are played.
+Left out is what has no pitch of its own or more than one: tubular bells, timpani, the orchestra hit, the lead in
+fifths, the bagpipe with its drones, and everything from program 112 on. Programs without a real instrument get the keys
+in which they are played.
 """
 
 from typing import NamedTuple

@@ -21,6 +21,7 @@ from audiogan.corpus.gate import name_warnings, open_checked
 from audiogan.corpus.identity import content_hashes
 from audiogan.corpus.limits import LIMITS
 from audiogan.corpus.names import escape
+from audiogan.corpus.spreading import Spread
 from audiogan.errors import CorpusError
 
 _log = logging.getLogger(__name__)
@@ -146,23 +147,39 @@ def _can_start(pool: Executor) -> bool:
 
 
 def read_files(
-    jobs: Sequence[Job], *, n_processes: int | None = None, progress: Callable[[int, int], None] | None = None
+    jobs: Sequence[Job],
+    *,
+    n_processes: int | None = None,
+    spread: Spread | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> list[list[Song]]:
     """Read files, each in a worker when there are enough of them; the answers come in the order of `jobs`.
 
     Args:
         n_processes: Workers; `None` takes the cores there are, but none for a few files. 1 reads in this process.
+        spread: Reads elsewhere; these processes read what it leaves.
         progress: Called with files done and their number.
     """
     if n_processes is None:
         n_processes = min(os.cpu_count() or 1, len(jobs) // _FILES_WORTH_A_PROCESS + 1)
-    found: list[list[Song] | None] = [None] * len(jobs)
-    answers = _in_turn(jobs) if n_processes <= 1 else _in_workers(jobs, n_processes)
-    for done, (number, songs) in enumerate(answers, 1):
+    found: dict[int, list[Song]] = {}
+    for number, songs in _answers(jobs, n_processes, spread):
         found[number] = songs
         if progress is not None:
-            progress(done, len(jobs))
-    return [songs for songs in found if songs is not None]
+            progress(len(found), len(jobs))
+    return [found[number] for number in range(len(jobs))]
+
+
+def _answers(jobs: Sequence[Job], n_processes: int, spread: Spread | None) -> Iterator[tuple[int, list[Song]]]:
+    done: set[int] = set()
+    if spread is not None:
+        for number, songs in spread(_examine_timed, [[job] for job in jobs]):
+            done.add(number)
+            yield number, songs[0]
+    left = [number for number in range(len(jobs)) if number not in done]
+    here = [jobs[number] for number in left]
+    answers = _in_turn(here) if n_processes <= 1 else _in_workers(here, n_processes)
+    yield from ((left[place], songs) for place, songs in answers)
 
 
 def _in_turn(jobs: Sequence[Job]) -> Iterator[tuple[int, list[Song]]]:

@@ -131,7 +131,7 @@ def _posteriorgrams(session: Any, sound: Waveform) -> tuple[Array, Array]:
     """
     n_frames = len(sound) // _HOP + 1
     edge, kept = _EDGE_FRAMES * _HOP, _KEPT_FRAMES * _HOP
-    padded = np.pad(sound, (edge, _WINDOW + kept)).astype(np.float32)
+    padded = np.pad(sound, (edge, _WINDOW)).astype(np.float32)
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::kept]
     parts = []
     for first in range(0, -(-n_frames // _KEPT_FRAMES), _WINDOWS_AT_ONCE):

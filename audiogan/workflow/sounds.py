@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 
 from audiogan.corpus import audio, midi
 from audiogan.corpus.names import escape, safe_stem
-from audiogan.errors import UsageError
+from audiogan.corpus.score import Score
+from audiogan.corpus.transcription import require_transcriber, score_of
+from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model, Progress, Sound
+from audiogan.version import __version__
 from audiogan.workflow.making import (
     SOUND_SUFFIXES,
     Where,
@@ -41,6 +44,7 @@ COUNTS, TEMPERATURES, STEPS = (1, 2000), (0, 2), (2, 1000)  # notes stay in memo
 NOTES_AT_ONCE = 64
 DURATIONS, RATES, GLIDES = (0.01, 60), (16_000, 48_000), (0.01, 3600)
 FORMATS = ("sfz",)
+VOICES = ("auto", "one", "many")
 MOST_HEARD = 8  # samples of an instrument on its page
 
 
@@ -149,6 +153,8 @@ def transfer(
     source: str | Path,
     *,
     timbre: str | Path = RANDOM,
+    voices: str = VOICES[0],
+    save_midi: bool = False,
     refine: bool = False,
     model: Where = None,
     seed: int = 0,
@@ -159,11 +165,14 @@ def transfer(
     preview: bool = False,
     progress: Progress | None = None,
 ) -> Result:
-    """Play the melody of a recording, with its dynamics and pitch curve, in another timbre.
+    """Play a recording, with its dynamics and for a melody its pitch curve, in another timbre.
 
     Args:
-        source: A recording of one voice.
+        source: A recording of one voice, or of several where a transcriber is installed.
         timbre: A recording, a saved timbre or `random`.
+        voices: `one`, a melody with its pitch curve; `many`, transcribed into notes; `auto`, one voice if it is one
+            voice, else transcribed.
+        save_midi: Also write the notes that were heard as `NAME.mid`, at 120 quarter notes per minute.
         refine: As for `generate_notes`, and so on to the last.
         model: The same.
         seed: The same.
@@ -175,21 +184,30 @@ def transfer(
         progress: The same.
 
     Raises:
-        UsageError: An extension that is not written.
+        UsageError: An extension that is not written, or other `voices`.
         CorpusError: The source or the recording of the timbre is refused.
+        UnsupportedError: `many` where no transcriber is installed.
     """
+    if voices not in VOICES:
+        raise UsageError(f"voices: {voices!r}; expected {', '.join(VOICES[:-1])} or {VOICES[-1]}")
+    if voices == "many":
+        require_transcriber()
     path = Path(source)
     check_out(out, [path, timbre])
     check_references([path, timbre])
     recording, warnings = read_recording(path)
     chosen = load_sounds(model, device, seed, "transfer")
     wanted, from_where = Timbres(chosen, seed, refine=refine).read(timbre)
-    given = {"source": {"file": escape(path.name), "warnings": warnings}, "timbre": from_where}
+    given = {"source": {"file": escape(path.name), "warnings": warnings}, "timbre": from_where, "voices": voices}
     show = {"listen": listen, "preview": preview}
-    with _open(out, "transfer", chosen, seed, given, overwrite, **show) as folder:
+    asked = {} if voices == VOICES[0] else {"voices": voices}
+    with _open(out, "transfer", chosen, seed, given, overwrite, save_midi=save_midi, **show) as folder:
         with naming(path):
-            sound = chosen.transfer(recording, wanted, seed=seed)
+            sound = chosen.sounding.transfer(chosen, recording, wanted, seed=seed, **asked)
+        heard = _heard_in(sound, chosen, safe_stem(path.stem)) if save_midi else None
         _write_one(folder, chosen, seed, sound, safe_stem(path.stem), out, progress=progress, **show)
+        if heard is not None:
+            _write_heard(folder, heard)
     return folder.result()
 
 
@@ -330,11 +348,13 @@ def _open(
     *,
     listen: bool,
     preview: bool,
+    save_midi: bool = False,
 ) -> OutputFolder:
     if out is None or not is_sound_file(out):
         return open_folder(out or f"audiogan-{verb}", verb, model, seed, given, overwrite)
     beside = [_page_of(out)] if listen else []
     beside += [f"{Path(out).stem}.png"] if preview else []
+    beside += [f"{Path(out).stem}.mid"] if save_midi else []
     return open_file(Path(out), verb, model, seed, given, overwrite, beside=beside)
 
 
@@ -352,3 +372,21 @@ def _write_one(folder: OutputFolder, model: Model, seed: int, sound: Sound, stem
     else:
         writer.add_all([sound], stem)
         writer.finish(stem)
+
+
+def _heard_in(sound: Sound, model: Model, name: str) -> Score:
+    """Return the notes that were heard in a recording as a piece of one track."""
+    if "notes" not in sound.facts:
+        raise UnsupportedError(f"--save-midi: {escape(model.name)} does not tell which notes it heard")
+    rows = [
+        (note["onset"], note["onset"] + note["seconds"], note["source_pitch"], note["velocity"])
+        for note in sound.facts["notes"]
+    ]
+    return score_of(rows, name)
+
+
+def _write_heard(folder: OutputFolder, heard: Score) -> None:
+    """Write the notes beside the only sound of a folder."""
+    name = next(file["file"] for file in folder.files if file["file"].endswith(SOUND_SUFFIXES))
+    text = f"heard by audiogan {__version__}"
+    folder.add(f"{Path(name).stem}.mid", lambda path: midi.write(heard, path, text=text), heard_in=name)

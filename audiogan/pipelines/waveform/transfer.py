@@ -2,12 +2,13 @@
 
 The recording is cut into notes; each is made at its pitch, held for its length and bent along the recording's own
 curve, vibrato and slides included. Then the whole follows the loudness of the recording, every 10 ms. The recording's
-own sound, breath and consonants are left out. A melody outside the trained range moves by octaves as a whole.
+own sound, breath and consonants are left out. A melody outside the trained range moves by octaves as a whole. What is
+no melody is transcribed where a transcriber is installed (`polyphony`), and refused where none is.
 """
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,12 +19,15 @@ from audiogan.adversarial.game import seed_of
 from audiogan.corpus.audio import Recording
 from audiogan.corpus.limits import refuse
 from audiogan.corpus.notes import A4, A4_HZ
-from audiogan.errors import UnsupportedError
+from audiogan.corpus.transcription import INSTALL, TRANSCRIBER, TranscribedNote, has_transcriber, transcribe
+from audiogan.errors import CorpusError, UnsupportedError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.following import follow_levels
 from audiogan.pipelines.waveform.lengthening import frame_levels_db
 from audiogan.pipelines.waveform.loudness import FLOOR_DB, loudness_curve
 from audiogan.pipelines.waveform.pitchcurve import Curve, check_octaves, check_one_voice, follow_pitch
+from audiogan.pipelines.waveform.polyphony import play_transcribed, several_share, sounding_share
 from audiogan.pipelines.waveform.segmentation import HOP_SECONDS, Heard, notes_of
 from audiogan.pipelines.waveform.sound import Sound, Waveform, check_rate, levelled, rise, soften
 from audiogan.pipelines.waveform.synthesis import rate_warnings
@@ -34,55 +38,119 @@ from audiogan.representation.harmonic import Harmonic
 
 LONGEST_SOURCE = 600.0
 RELEASE_SECONDS = 0.06
-MOST_GAIN_DB, LEAST_GAIN_DB = 24.0, -80.0
-QUIETEST_DB = 70.0  # below the loudest, the source counts as silent
 LOUD_VELOCITY, LEAST_VELOCITY = 0.9, 0.2
 BEGINS_BELOW_TOP_DB, JOINED_BELOW_TOP_DB = 20.0, 6.0
 TOP_SECONDS, MOST_SKIPPED = 0.5, 0.2
 JOINED_SECONDS, CUT_SECONDS = 0.015, 0.003
 PLANES_AT_ONCE = 64  # notes; those of ten minutes, all at once, would take hundreds of megabytes
 AUDIBLE_DB, LEAST_VOICED = 45.0, 0.6
-_SMOOTH_FRAMES, _SAMPLES_AT_ONCE = 5, 1 << 20
+LEAST_TRANSCRIBED = 0.25  # of what sounds: of music it was 0.9 and more, of drum loops 0.2 at most
+SEVERAL_SHARE = 0.42  # of the time with notes: of 100 melodies one had 0.40, no other above 0.13; others 0.45 and more
+AUTO, ONE, MANY = VOICES = ("auto", "one", "many")
+
+
+class _Melody(NamedTuple):
+    """What is carried over of a melody: its pitch curve and its notes."""
+
+    curve: Curve
+    heard: list[Heard]
 
 
 def transfer(
-    model: Model, source: Recording, timbre: Timbre, *, seed: int = 0, sample_rate: int | None = None
+    model: Model,
+    source: Recording,
+    timbre: Timbre,
+    *,
+    voices: str = AUTO,
+    seed: int = 0,
+    sample_rate: int | None = None,
 ) -> Sound:
-    """Play the melody of a recording in a timbre.
+    """Play a recording in a timbre.
 
     Args:
         model: Trained networks.
-        source: A melody of one voice, up to 600 s; one channel, as `corpus.audio` reads it.
+        source: Up to 600 s; one channel, as `corpus.audio` reads it.
         timbre: To play it in.
+        voices: `one`: a melody, with its pitch curve. `many`: transcribed into notes of fixed pitch. `auto`: a melody
+            where it is one, else transcribed.
         seed: Of the noise.
         sample_rate: Hz, 16,000 to 48,000; None for the model's own.
 
     Raises:
-        CorpusError: `polyphonic`, `no_pitch`, `too_long`; a timbre of another model.
-        UnsupportedError: A model whose representation cannot bend pitches.
+        UsageError: Other `voices`.
+        CorpusError: `polyphonic`, where there is no transcriber or one voice was asked for; `no_pitch`, `too_long`; a
+            timbre of another model.
+        UnsupportedError: A melody for a model whose representation cannot bend pitches; `many` without a transcriber.
     """
     config: Config = model.config
-    if not isinstance(config.representation, HarmonicConfig):
+    if voices not in VOICES:
+        raise UsageError(f"voices {voices!r}; expected auto, one or many")
+    if voices != MANY and not isinstance(config.representation, HarmonicConfig):
         kind = config.representation.kind
-        raise UnsupportedError(f"transfer bends pitches, which needs a model of kind harmonic; this one is {kind}")
+        told = f"transfer bends pitches, which needs a model of kind harmonic; this one is {kind}"
+        raise UnsupportedError(f"{told}, which plays notes of fixed pitch only: --voices many")
     check_timbre(timbre, model)
     if source.seconds > LONGEST_SOURCE:
         refuse("too_long", f"transfer: a recording of {source.seconds:.0f} s; expected at most {LONGEST_SOURCE:.0f} s")
-    voice = Voice(config, check_rate(sample_rate, config.sample_rate), RELEASE_SECONDS)
-    waveform = source.waveform
-    curve = follow_pitch(waveform, source.sample_rate)
-    heard = notes_of(curve.hz, curve.voiced, waveform, source.sample_rate)
-    curve, heard = check_octaves(curve, heard, waveform, source.sample_rate)
-    check_one_voice(curve, waveform, source.sample_rate)
-    levels = loudness_curve(waveform, source.sample_rate)
+    rate = check_rate(sample_rate, config.sample_rate)
+    found = _found_in(source, voices)
+    if isinstance(found, _Melody):
+        return _play(model, source, timbre, found, seed, rate)
+    return play_transcribed(model, source, timbre, found, seed=seed, sample_rate=rate)
+
+
+def _found_in(source: Recording, voices: str) -> _Melody | list[TranscribedNote]:
+    """What is to be played: a melody, or the notes of a transcription."""
+    if voices == MANY:
+        return transcribe(source.waveform, source.sample_rate)
+    try:
+        melody = _melody_of(source)
+    except CorpusError as refusal:
+        if voices == ONE or refusal.reason not in ("polyphonic", "no_pitch"):
+            raise
+        return _notes_instead(source, refusal)
+    if voices == AUTO and has_transcriber():  # which hears voices that lie at partials of the melody
+        notes = transcribe(source.waveform, source.sample_rate)
+        if several_share(notes) >= SEVERAL_SHARE:
+            return notes
+    return melody
+
+
+def _melody_of(source: Recording) -> _Melody:
+    """What is to be carried over, or a refusal."""
+    curve = follow_pitch(source.waveform, source.sample_rate)
+    heard = notes_of(curve.hz, curve.voiced, source.waveform, source.sample_rate)
+    curve, heard = check_octaves(curve, heard, source.waveform, source.sample_rate)
+    check_one_voice(curve, source.waveform, source.sample_rate)
+    return _Melody(curve, heard)
+
+
+def _notes_instead(source: Recording, refusal: CorpusError) -> list[TranscribedNote]:
+    """The notes of what is no melody; refused as before where nothing can or is to be transcribed."""
+    if not has_transcriber():
+        told = f"several notes at once are transcribed where basic-pitch is installed: {INSTALL}"
+        raise CorpusError(f"{refusal}; {told}", refusal.reason) from refusal
+    notes = transcribe(source.waveform, source.sample_rate)
+    share = sounding_share(notes, loudness_curve(source.waveform, source.sample_rate))
+    if share < LEAST_TRANSCRIBED:
+        told = f"{TRANSCRIBER} heard notes in {100 * share:.0f} % of what sounds, which is too little to play"
+        raise CorpusError(f"{refusal}; {told}", refusal.reason) from refusal
+    return notes
+
+
+def _play(model: Model, source: Recording, timbre: Timbre, melody: _Melody, seed: int, sample_rate: int) -> Sound:
+    """A melody in a timbre."""
+    config, (curve, heard) = model.config, melody
+    voice = Voice(config, sample_rate, RELEASE_SECONDS)
+    levels = loudness_curve(source.waveform, source.sample_rate)
     octaves = _octaves(heard, config)
     played = _played(heard, levels, timbre, octaves, config)
-    n_samples = math.ceil(source.seconds * voice.sample_rate)
+    n_samples = math.ceil(source.seconds * sample_rate)
     mix = _mixed(model, voice, curve, heard, played, n_samples, seed)
-    shaped = soften(follow_levels(mix, voice.sample_rate, levels), voice.sample_rate)
-    facts = _facts(heard, played, octaves, _voiced_share(curve, levels), config, voice.sample_rate)
-    facts |= {"timbre": timbre.as_json(), "seed": seed, "seconds": round(n_samples / voice.sample_rate, 4)}
-    return Sound(levelled(shaped), voice.sample_rate, facts)
+    shaped = soften(follow_levels(mix, sample_rate, levels), sample_rate)
+    facts = _facts(heard, played, octaves, _voiced_share(curve, levels), config, sample_rate)
+    facts |= {"timbre": timbre.as_json(), "seed": seed, "seconds": round(n_samples / sample_rate, 4)}
+    return Sound(levelled(shaped), sample_rate, facts)
 
 
 def _octaves(notes: Sequence[Heard], config: Config) -> int:
@@ -182,35 +250,6 @@ def _planes(model: Model, played: Sequence[Played]) -> Iterator[Tensor]:
         yield from make_planes(model, played[first : first + PLANES_AT_ONCE])
 
 
-def follow_levels(waveform: Waveform, sample_rate: int, wanted: NDArray[np.float64]) -> Waveform:
-    """Return a waveform whose loudness follows another's, but for one gain.
-
-    No frame is raised by more than 24 dB above the usual.
-
-    Args:
-        waveform: `(time,)`.
-        sample_rate: In Hz.
-        wanted: `(frame,)` dB every 10 ms, as `loudness.loudness_curve` gives; 70 dB below its top is silence.
-    """
-    own = loudness_curve(waveform, sample_rate)
-    n_frames = min(len(own), len(wanted))
-    wanted, own = wanted[:n_frames], own[:n_frames]
-    is_silent = wanted < wanted.max() - QUIETEST_DB
-    gain_db = wanted - own
-    usual = float(np.median(gain_db[~is_silent]))  # the bound is on unevenness, not on level
-    gain_db = np.where(is_silent, LEAST_GAIN_DB, np.clip(gain_db - usual, LEAST_GAIN_DB, MOST_GAIN_DB))
-    kernel = np.hanning(_SMOOTH_FRAMES + 2)[1:-1]
-    width = _SMOOTH_FRAMES // 2
-    gain_db = np.convolve(np.pad(gain_db, width, mode="edge"), kernel / kernel.sum(), mode="valid")
-    points, gain = np.arange(n_frames) * HOP_SECONDS, 10 ** (gain_db / 20)
-    shaped = np.empty(len(waveform), dtype=np.float32)
-    for first in range(0, len(waveform), _SAMPLES_AT_ONCE):  # ten minutes in doubles would take half a gigabyte
-        part = slice(first, first + _SAMPLES_AT_ONCE)
-        at = np.arange(first, first + len(waveform[part])) / sample_rate
-        shaped[part] = waveform[part] * np.interp(at, points, gain)
-    return shaped
-
-
 def _voiced_share(curve: Curve, levels: NDArray[np.float64]) -> float:
     """Share of the frames with a pitch, of those that can be heard."""
     n_frames = min(len(curve.voiced), len(levels))
@@ -238,6 +277,7 @@ def _facts(
     if voiced_share < LEAST_VOICED:
         warnings.append(f"a pitch was heard in {100 * voiced_share:.0f} % of what sounds; the rest is left out")
     return {
+        "voices": "one",
         "n_notes": len(heard),
         "octaves": octaves,
         "voiced_share": round(voiced_share, 4),
@@ -246,6 +286,7 @@ def _facts(
                 "onset": round(note.first * HOP_SECONDS, 2),
                 "seconds": round((note.stop - note.first) * HOP_SECONDS, 2),
                 "pitch": round(one.pitch, 2),
+                "source_pitch": round(note.pitch, 2),
                 "velocity": round(one.velocity, 3),
             }
             for note, one in zip(heard, played, strict=True)

@@ -9,12 +9,13 @@ from torch import Tensor
 
 from audiogan.corpus.notes import hz_of
 from audiogan.corpus.pitchtrack import has_tracker
-from audiogan.errors import CorpusError, UnsupportedError
+from audiogan.corpus.transcription import INSTALL
+from audiogan.errors import CorpusError, UnsupportedError, UsageError
 from audiogan.pipelines.waveform import pitchcurve
 from audiogan.pipelines.waveform.loudness import loudness_curve
 from audiogan.pipelines.waveform.segmentation import Heard
 from audiogan.pipelines.waveform.timbre import Timbre
-from audiogan.pipelines.waveform.transfer import MOST_GAIN_DB, bend_of, follow_levels, transfer
+from audiogan.pipelines.waveform.transfer import bend_of, transfer
 from audiogan.pipelines.waveform.voice import Voice, represent
 from audiogan.representation.base import SpectrogramConfig
 from audiogan.representation.harmonic import Harmonic
@@ -31,7 +32,14 @@ from tests.pipelines.waveform.small_sounds import (
 )
 
 PLAIN = Timbre(None, np.zeros(6, np.float32), "plain")
+here = sys.modules[transfer.__module__]
 needs_tracker = pytest.mark.skipif(not has_tracker(), reason="swift-f0 is not installed")
+
+
+@pytest.fixture(autouse=True)
+def _no_transcriber(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What these tests say holds where none is installed; `test_polyphony` has the rest."""
+    monkeypatch.setattr(here, "has_transcriber", lambda: False)
 
 
 def melody(*notes: tuple[float, float, float], rate: int = RATE) -> np.ndarray:
@@ -117,6 +125,9 @@ def test_chords_are_refused_with_a_reason(chord: tuple[int, ...]) -> None:
         transfer(model_of(Echo()), recording(source), PLAIN)
     assert refusal.value.reason in {"polyphonic", "no_pitch"}
     assert "melody of one voice" in str(refusal.value)
+    assert str(refusal.value).endswith(INSTALL)
+    with pytest.raises(CorpusError, match="melody of one voice$"):
+        transfer(model_of(Echo()), recording(source), PLAIN, voices="one")
 
 
 @pytest.mark.parametrize("kind", ["silence", "noise", "click"])
@@ -155,32 +166,17 @@ def test_librosa_follows_the_pitch_where_swift_f0_is_missing(monkeypatch: pytest
     assert not curve.voiced[:10].any() and curve.voiced[12:48].all()
 
 
-def test_levels_are_followed_within_a_bound() -> None:
-    source, other = tone(300.0), tone(440.0)
-    source[RATE // 2 :] *= 0.1
-    wanted = loudness_curve(source, RATE)
-    made = loudness_curve(follow_levels(other, RATE, wanted), RATE)
-    assert made[25] - made[75] == pytest.approx(20.0, abs=0.5)
-    other[3 * RATE // 4 :] *= 0.001  # 60 dB to make up for, of which 24 are
-    uneven = loudness_curve(follow_levels(other, RATE, loudness_curve(tone(300.0), RATE)), RATE)
-    before = loudness_curve(other, RATE)
-    assert (uneven[90] - before[90]) - (uneven[25] - before[25]) == pytest.approx(MOST_GAIN_DB, abs=0.5)
-    assert np.isfinite(follow_levels(np.zeros(RATE, np.float32), RATE, wanted)).all()
-
-
-def test_levels_are_followed_alike_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    source, other = tone(300.0, decay=20), tone(440.0)
-    whole = follow_levels(other, RATE, loudness_curve(source, RATE))
-    monkeypatch.setattr(sys.modules[transfer.__module__], "_SAMPLES_AT_ONCE", 1000)
-    assert np.array_equal(follow_levels(other, RATE, loudness_curve(source, RATE)), whole)
-
-
 def test_a_model_that_cannot_bend_says_so() -> None:
     config = CONFIG.model_copy(update={"representation": SpectrogramConfig()})
     model = model_of(Echo())
     model = type(model)(model.modules, config, {}, model.folder)
-    with pytest.raises(UnsupportedError, match="needs a model of kind harmonic"):
+    with pytest.raises(UnsupportedError, match="needs a model of kind harmonic.*--voices many"):
         transfer(model, recording(tone(440.0)), PLAIN)
+
+
+def test_other_voices_are_refused() -> None:
+    with pytest.raises(UsageError, match="voices 'two'; expected auto, one or many"):
+        transfer(model_of(Echo()), recording(tone(440.0)), PLAIN, voices="two")
 
 
 def test_a_long_recording_is_refused() -> None:
@@ -238,7 +234,7 @@ def test_a_bend_is_level_where_the_pitch_is_not_sure() -> None:
 def test_notes_made_in_portions_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     source = recording(melody((60, 0.3, 1.0), (64, 0.3, 0.5), (67, 0.3, 1.0)))
     whole = transfer(model_of(Echo()), source, PLAIN)
-    monkeypatch.setattr(sys.modules[transfer.__module__], "PLANES_AT_ONCE", 2)
+    monkeypatch.setattr(here, "PLANES_AT_ONCE", 2)
     assert np.array_equal(transfer(model_of(Echo()), source, PLAIN).waveform, whole.waveform)
 
 
