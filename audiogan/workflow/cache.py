@@ -26,6 +26,8 @@ from audiogan.version import __version__
 from audiogan.workflow.outputs import write_json
 
 SUMMARY = "summary.json"
+HOW = ("spread_by",)
+"""Settings of a corpus section that change who prepares, and nothing of what comes out."""
 _log = logging.getLogger(__name__)
 
 
@@ -99,7 +101,8 @@ def fill(
     """
     values = recipe.resolved()
     prints = [fingerprint(Path(folder)) for folder in folders_of(values["corpus"])]
-    key = recipes.digest([__version__, values["pipeline"], values["corpus"], values["model"], prints])
+    corpus = {name: value for name, value in values["corpus"].items() if name not in HOW}
+    key = recipes.digest([__version__, values["pipeline"], corpus, values["model"], prints])
     cache = cache_root() / f"{recipe.pipeline}-{key[:20]}"
     staged = cache.with_name(f".{cache.name}.part")
     while overwrite or not (cache / SUMMARY).is_file():

@@ -76,6 +76,9 @@ class CellsConfig(BaseModel):
     harmony_width: int = Field(
         default=96, ge=0, description="Features of a beat in the discriminator that hears harmony; 0 for none."
     )
+    spread: bool = Field(
+        default=False, description="Tell the discriminator how far its batch spreads, with losses other than rpgan."
+    )
     z_clip_dim: int = Field(default=64, ge=1, description="Values of z shared by all bars.")
     z_bar_dim: int = Field(default=16, ge=0, description="Values of z of each bar's own.")
 
@@ -171,6 +174,12 @@ class CorpusConfig(BaseModel):
         default=True, description="Move pitched tracks by -5 to 6 semitones while training, but with model.home_key."
     )
     max_refused: float = Field(default=0.5, gt=0, le=1, description="Stop when a larger share of the files is refused.")
+    shard_megabytes: int = Field(
+        default=0, ge=0, le=100_000, description="Keep prepared songs in tar files of this size; 0 for plain arrays."
+    )
+    spread_by: Literal["processes", "ray"] = Field(
+        default="processes", description="Who prepares: processes of this machine, or a cluster by Ray (extra `ray`)."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "CorpusConfig":

@@ -1,14 +1,16 @@
 """Songs → cached notes on the grid → batches of clips.
 
 `prepare` reads every song once and keeps its notes as columns of whole timesteps, a few bytes a note, so a corpus of a
-hundred thousand songs still fits a laptop. `open_dataset` maps them into memory and draws clips into rolls on the way
-into a batch, transposed anew each time or moved to the home key. Clips are windows of `n_bars` bars at any bar line of
-a span of one metre; songs, not clips, are split into train, valid and test.
+hundred thousand songs still fits a laptop; with `corpus.shard_megabytes` they lie in tar files that are read song by
+song. `open_dataset` draws clips into rolls on the way into a batch, transposed anew each time or moved to the home key.
+Clips are windows of `n_bars` bars at any bar line of a span of one metre; songs, not clips, are split into train, valid
+and test.
 """
 
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,8 @@ from torch.utils.data import Dataset
 from audiogan.corpus.arrays import map_array
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.index import Entry, Index, scan_all
+from audiogan.corpus.shards import INDEX, Sample, Shards, streaming_order, write_shards
+from audiogan.corpus.spreading import spread_of
 from audiogan.errors import CorpusError
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.songs import Part, read_parts
@@ -29,6 +33,7 @@ from audiogan.representation.rollnotes import COLUMNS, RollNotes, cut, pile
 from audiogan.representation.tonality import home_move, transposed, weights_of
 
 MAX_TRANSPOSE = (-5, 6)
+SPLITS = ("train", "valid", "test")
 Progress = Callable[[int, int], None]
 
 
@@ -39,7 +44,7 @@ class Stretch:
     Args:
         song: Number of the song's line in the index.
         split: `train`, `valid` or `test`.
-        first, last: Its notes are rows `first` to `last - 1` of the cached columns.
+        first, last: Its notes are rows `first` to `last - 1` of the cached columns, or, in shards, a sample.
         n_bars: Whole bars, the last one filled up.
     """
 
@@ -78,7 +83,7 @@ class Summary:
 def prepare(
     corpus: CorpusConfig, config: Config, cache: Path, *, jobs: int | None = None, progress: Progress | None = None
 ) -> Summary:
-    """Read a corpus into `cache`: `index.jsonl`, `stretches.json` and one array per column of notes.
+    """Read a corpus into `cache`: `index.jsonl`, `stretches.json` and one array per column of notes, or shards.
 
     Args:
         corpus: Which songs.
@@ -90,22 +95,30 @@ def prepare(
     Raises:
         CorpusError: A source is missing, too many files are refused, or no clip is left to train on.
     """
+    spread = spread_of(corpus.spread_by)
     index = scan_all(
         [(Path(place.folder), place.licence, place.origin) for place in corpus.places],
         valid_fraction=corpus.valid_fraction,
         test_fraction=corpus.test_fraction,
         jobs=jobs,
+        spread=spread,
         progress=progress,
     )
     _check_refusals(index, corpus.max_refused)
     entries = list(index.entries)
-    read = read_parts(entries, config.grid, config.roles, jobs=jobs)
+    read = read_parts(entries, config.grid, config.roles, jobs=jobs, spread=spread)
     stretches, columns = _collect(entries, read)
     index.write(cache / "index.jsonl")
-    for name, column in zip(COLUMNS, pile(columns).columns, strict=True):
-        np.save(cache / f"{name}.npy", column, allow_pickle=False)
     write_whole(cache / "stretches.json", json.dumps([asdict(stretch) for stretch in stretches]).encode())
-    n_clips = {split: len(open_dataset(cache, config, corpus, split)) for split in ("train", "valid", "test")}
+    if corpus.shard_megabytes:
+        _write_shards(cache, entries, stretches, columns, corpus.shard_megabytes * 1_000_000)
+    else:
+        _write_columns(cache, columns)
+    opened = {split: open_dataset(cache, config, corpus, split) for split in SPLITS}
+    if corpus.shard_megabytes:
+        for split, clips in opened.items():
+            np.save(cache / f"windows-{split}.npy", clips.windows, allow_pickle=False)
+    n_clips = {split: len(clips) for split, clips in opened.items()}
     if n_clips["train"] == 0:
         raise CorpusError(
             f"{len(entries)} songs, but no clip of {config.n_bars} bars of {config.metre} with "
@@ -115,26 +128,53 @@ def prepare(
     return _summary(index, stretches, columns, n_clips)
 
 
+def _write_shards(
+    cache: Path, entries: Sequence[Entry], stretches: Sequence[Stretch], columns: Sequence[RollNotes], shard_bytes: int
+) -> None:
+    """Write each stretch as a sample: `(column, note)` float32, which holds whole numbers up to 2²⁴ exactly."""
+
+    def sample(number: int) -> Sample:
+        stretch, entry = stretches[number], entries[stretches[number].song]
+        song = {"name": entry.path.name, "sha256": entry.sha256, "licence": entry.licence, "origin": entry.origin}
+        table = np.stack([column.astype("<f4") for column in columns[number].columns])
+        assert table.max(initial=0) < 2**24, "a song of weeks"
+        return table, {**song, "song": stretch.song, "split": stretch.split, "n_bars": stretch.n_bars}
+
+    of_split = np.array([SPLITS.index(stretch.split) for stretch in stretches], dtype=np.int64)
+    numbers = {split: np.flatnonzero(of_split == place) for place, split in enumerate(SPLITS)}
+    write_shards(cache, numbers, sample, shard_bytes=shard_bytes)
+
+
 def keep_split(cache: Path, split: str) -> None:
-    """Throw all songs but those of one split out of a prepared corpus; what stays becomes `test`.
+    """Throw all songs but those of one split out of a prepared corpus; what stays becomes `test`, in plain arrays.
 
     Raises:
         CorpusError: The split holds no song.
     """
     stored = [Stretch(**values) for values in json.loads((cache / "stretches.json").read_text(encoding="utf-8"))]
-    kept = [stretch for stretch in stored if stretch.split == split]
+    kept = [(number, stretch) for number, stretch in enumerate(stored) if stretch.split == split]
     if not kept:
         raise CorpusError(f"no song in the {split} split; expected a corpus with held-out songs", "no_notes")
-    for name in COLUMNS:
-        column = np.array(map_array(cache / f"{name}.npy"))  # a copy: its file is replaced below
-        parts = [column[stretch.first : stretch.last] for stretch in kept]
-        np.save(cache / f"{name}.npy", np.concatenate(parts), allow_pickle=False)
-    ends = np.cumsum([stretch.last - stretch.first for stretch in kept]).tolist()
+    shards = Shards(cache) if (cache / INDEX).is_file() else None
+    if shards:
+        parts = [RollNotes.from_columns(shards.array(number)) for number, _ in kept]
+        for path in (cache / INDEX, *(cache / name for name in shards.names), *cache.glob("windows-*.npy")):
+            path.unlink()
+    else:
+        columns = [np.array(map_array(cache / f"{name}.npy")) for name in COLUMNS]  # copies: the files are replaced
+        parts = [RollNotes.from_columns(column[one.first : one.last] for column in columns) for _, one in kept]
+    _write_columns(cache, parts)
+    ends = np.cumsum([len(part) for part in parts]).tolist()
     moved = [
-        replace(stretch, split="test", first=end - (stretch.last - stretch.first), last=end)
-        for stretch, end in zip(kept, ends, strict=True)
+        replace(stretch, split="test", first=end - len(part), last=end)
+        for (_, stretch), part, end in zip(kept, parts, ends, strict=True)
     ]
     write_whole(cache / "stretches.json", json.dumps([asdict(stretch) for stretch in moved]).encode())
+
+
+def _write_columns(cache: Path, notes: Sequence[RollNotes]) -> None:
+    for name, column in zip(COLUMNS, pile(notes).columns, strict=True):
+        np.save(cache / f"{name}.npy", column, allow_pickle=False)
 
 
 def _check_refusals(index: Index, most: float) -> None:
@@ -208,16 +248,16 @@ class Clips(Dataset[dict[str, Tensor]]):
 
     def __init__(self, cache: Path, config: Config, corpus: CorpusConfig, split: str) -> None:
         stored = json.loads((cache / "stretches.json").read_text(encoding="utf-8"))
-        self.stretches = [Stretch(**values) for values in stored if values["split"] == split]
-        self.columns = {name: map_array(cache / f"{name}.npy") for name in COLUMNS}
+        self.numbers = [number for number, values in enumerate(stored) if values["split"] == split]
+        self.stretches = [Stretch(**stored[number]) for number in self.numbers]
+        self.shards = Shards(cache) if (cache / INDEX).is_file() else None
+        self.columns = {} if self.shards else {name: map_array(cache / f"{name}.npy") for name in COLUMNS}
         self.config = config
         self.transpose = corpus.transpose and split == "train" and not config.home_key
         self._is_drum = np.array([role.is_drum for role in config.roles])
-        self._longest = [self._longest_note(stretch) for stretch in self.stretches]
-        self.windows = np.array(
-            [(number, bar) for number in range(len(self.stretches)) for bar in self._clip_bars(number, corpus)],
-            dtype=np.int64,
-        ).reshape(-1, 2)
+        known = cache / f"windows-{split}.npy"  # beside shards, which are not read for it again
+        self.windows = np.array(map_array(known)) if known.is_file() else self._find_windows(corpus)
+        self._longest = None if self.shards else [self._longest_note(number) for number in range(len(self.stretches))]
 
     def __len__(self) -> int:
         return len(self.windows)
@@ -225,18 +265,33 @@ class Clips(Dataset[dict[str, Tensor]]):
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: tensor[0] for name, tensor in self.fetch([index], [0]).items()}
 
-    def _notes(self, stretch: Stretch) -> RollNotes:
-        rows = slice(stretch.first, stretch.last)
+    @property
+    def order(self) -> Callable[[int], NDArray[np.int64]] | None:
+        """From a seed to an order that suits shards; None where notes lie in plain arrays."""
+        if self.shards is None:
+            return None
+        return partial(streaming_order, self.shards.shard_of[np.array(self.numbers)[self.windows[:, 0]]])
+
+    def _notes(self, number: int) -> RollNotes:
+        """Return the notes of a stretch of this split."""
+        if self.shards:
+            return RollNotes.from_columns(self.shards.array(self.numbers[number]))
+        rows = slice(self.stretches[number].first, self.stretches[number].last)
         return RollNotes.from_columns(self.columns[name][rows] for name in COLUMNS)
 
-    def _longest_note(self, stretch: Stretch) -> int:
-        notes = self._notes(stretch)
+    def _longest_note(self, number: int) -> int:
+        notes = self._notes(number)
         return int((notes.end - notes.start).max(initial=0))
+
+    def _find_windows(self, corpus: CorpusConfig) -> NDArray[np.int64]:
+        """Return `(clip, 2)`: the number of a stretch of this split, and the bar at which a clip starts."""
+        found = [(number, bar) for number in range(len(self.stretches)) for bar in self._clip_bars(number, corpus)]
+        return np.array(found, dtype=np.int64).reshape(-1, 2)
 
     def _clip_bars(self, number: int, corpus: CorpusConfig) -> NDArray[np.int64]:
         """Bars at which a clip can start, by the recipe's filter."""
         stretch, roles, n_bars = self.stretches[number], self.config.roles, self.config.n_bars
-        notes = self._notes(stretch)
+        notes = self._notes(number)
         counts = np.zeros((len(roles), stretch.n_bars + 1), dtype=np.int64)
         np.add.at(counts, (notes.role, notes.start // self.config.grid.n_timesteps + 1), 1)
         counts = np.cumsum(counts, axis=1)
@@ -253,15 +308,11 @@ class Clips(Dataset[dict[str, Tensor]]):
     def notes_of(self, index: int) -> RollNotes:
         """Return the notes of a clip, as they are in the song."""
         number, bar = self.windows[index]
-        grid, stretch = self.config.grid, self.stretches[number]
-        first, last = bar * grid.n_timesteps, (bar + grid.n_bars) * grid.n_timesteps
-        start = self.columns["start"][stretch.first : stretch.last]
-        low = np.searchsorted(start, first - self._longest[number])
-        high = np.searchsorted(start, last)
-        rows = slice(stretch.first + int(low), stretch.first + int(high))
-        return cut(
-            RollNotes.from_columns(np.asarray(self.columns[name][rows]) for name in COLUMNS), int(first), int(last)
-        )
+        grid, notes = self.config.grid, self._notes(number)
+        first, last = int(bar * grid.n_timesteps), int((bar + grid.n_bars) * grid.n_timesteps)
+        low = 0 if self._longest is None else int(np.searchsorted(notes.start, first - self._longest[number]))
+        high = int(np.searchsorted(notes.start, last))
+        return cut(notes.where(slice(low, high)), first, last)
 
     def song_of(self, index: int) -> int:
         """Return the number of the song that a clip comes from."""

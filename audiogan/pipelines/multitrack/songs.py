@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from audiogan.corpus.index import Entry, read_song
 from audiogan.corpus.score import Metre, Score
+from audiogan.corpus.spreading import Spread
 from audiogan.errors import AudioganError
 from audiogan.representation.pianoroll import Grid, Role, quantise
 from audiogan.representation.rollnotes import RollNotes, cut
@@ -63,7 +64,12 @@ def parts_of(score: Score, grid: Grid, roles: tuple[Role, ...]) -> list[Part]:
 
 
 def read_parts(
-    entries: Sequence[Entry], grid: Grid, roles: tuple[Role, ...], *, jobs: int | None = None
+    entries: Sequence[Entry],
+    grid: Grid,
+    roles: tuple[Role, ...],
+    *,
+    jobs: int | None = None,
+    spread: Spread | None = None,
 ) -> list[list[Part] | str]:
     """Read songs and put them on the grid, in order; a song that can no longer be read gives its sentence instead.
 
@@ -71,8 +77,12 @@ def read_parts(
         entries: Songs.
         grid, roles: Cells and tracks.
         jobs: Processes; None for as many as are worth it.
+        spread: Reads elsewhere; this process reads what it leaves.
     """
     work = partial(_work, grid=grid, roles=roles)
+    if spread is not None:
+        found = dict(spread(work, entries))
+        return [found[number] if number in found else work(entry) for number, entry in enumerate(entries)]
     n_processes = min(len(entries) // SONGS_PER_PROCESS, jobs or os.cpu_count() or 1)
     if n_processes < 2:
         return [work(entry) for entry in entries]

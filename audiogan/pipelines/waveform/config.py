@@ -140,6 +140,12 @@ class CorpusConfig(BaseModel):
         default=True, description="folder: compare named pitches with an estimate, where swift-f0 is installed."
     )
     tune: bool = Field(default=True, description="Take a note's measured tuning within 50 cents of its key as its f0.")
+    shard_megabytes: int = Field(
+        default=0, ge=0, le=100_000, description="Keep prepared notes in tar files of this size; 0 for plain arrays."
+    )
+    spread_by: Literal["processes", "ray"] = Field(
+        default="processes", description="Who prepares: processes of this machine, or a cluster by Ray (extra `ray`)."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "CorpusConfig":

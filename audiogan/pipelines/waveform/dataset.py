@@ -1,9 +1,10 @@
 """Sounds → cached planes → batches of notes.
 
 `prepare` renders or reads every note once, encodes it, and keeps the planes as one array of 16-bit floats beside
-columns for pitch, velocity, instrument and gain. `open_dataset` maps them into memory and puts notes into batches, each
-with a partner: another note of the same instrument. Instruments or whole families of sources, never single notes, are
-split into train, valid and test, so a held-out sound is one that no training note was recorded with.
+columns for pitch, velocity, instrument and gain, or, with `corpus.shard_megabytes`, in tar files that are read note by
+note. `open_dataset` puts notes into batches, each with a partner: another note of the same instrument. Instruments or
+whole families of sources, never single notes, are split into train, valid and test, so a held-out sound is one that no
+training note was recorded with.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ from audiogan.corpus.arrays import map_array
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.identity import split_of
 from audiogan.corpus.notes import NoteRefusal, hz_of
+from audiogan.corpus.shards import INDEX, Sample, Shards, streaming_order, write_shards
+from audiogan.corpus.spreading import spread_of
 from audiogan.errors import CorpusError
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.preparing import encode_units, read_facts
@@ -33,7 +37,7 @@ from audiogan.pipelines.waveform.sources import Unit, list_units, sha256_of
 SPLITS = ("train", "valid", "test")
 COLUMNS = {"pitch": "<f4", "velocity": "<f4", "gain": "<f4", "instrument": "<i4", "split": "|u1"}
 DISAGREEMENT_CENTS = 50.0
-SHARDS = "shards"
+PARTS = "parts"
 _UNKNOWN_VELOCITY = 0.8
 _SCHEMA = 1
 Progress = Callable[[int, int], None]
@@ -85,9 +89,9 @@ class Summary:
 def prepare(
     corpus: CorpusConfig, config: Config, cache: Path, *, jobs: int | None = None, progress: Progress | None = None
 ) -> Summary:
-    """Turn a corpus into `planes.npy`, one array per column, `instruments.json` and `index.jsonl` in `cache`.
+    """Turn a corpus into `planes.npy` or shards, one array per column, `instruments.json` and `index.jsonl` in `cache`.
 
-    Finished work is kept in `cache/shards` until all is done; called again with the same folder, only the rest is done.
+    Finished work is kept in `cache/parts` until all is done; called again with the same folder, only the rest is done.
 
     Args:
         corpus: Which notes.
@@ -102,10 +106,11 @@ def prepare(
         OutputError: The cache cannot be written.
     """
     units, refused = list_units(corpus, config)
-    shards = cache / SHARDS
-    shards.mkdir(exist_ok=True)
-    n_resumed = encode_units(units, corpus, config, shards, jobs=jobs, progress=progress)
-    facts = [read_facts(shards, unit) for unit in units]
+    parts = cache / PARTS
+    parts.mkdir(exist_ok=True)
+    spread = spread_of(corpus.spread_by)
+    n_resumed = encode_units(units, corpus, config, parts, jobs=jobs, spread=spread, progress=progress)
+    facts = [read_facts(parts, unit) for unit in units]
     refused += [NoteRefusal(**values) for found in facts for values in found["refused"]]
     rows, places, n_duplicates = _unique(facts)
     outside = [name for found in facts for name in found["outside"]]
@@ -114,12 +119,17 @@ def prepare(
     if not any(row["split"] == "train" for row in rows):
         raise CorpusError(f"{len(rows)} notes, none of them to train on; expected more instruments", "no_notes")
     _fill_velocities(rows)
-    _write_planes(cache / "planes.npy", shards, units, places)
-    _write_columns(cache, rows, instruments)
     sources = _sources(corpus, rows)
-    _write_index(cache / "index.jsonl", rows, refused, sources)
+    origins = [{name: source[name] for name in ("licence", "origin")} for source in sources]
+    lines = [row | origins[row["source"]] for row in rows]
+    if corpus.shard_megabytes:
+        _write_shards(cache, units, places, lines, corpus.shard_megabytes * 1_000_000)
+    else:
+        _write_planes(cache / "planes.npy", parts, units, places)
+    _write_columns(cache, rows, instruments)
+    _write_index(cache / "index.jsonl", lines, refused, sources)
     summary = _summary(rows, refused, instruments, sources, (n_duplicates, len(outside), n_resumed))
-    shutil.rmtree(shards, ignore_errors=True)
+    shutil.rmtree(parts, ignore_errors=True)
     return summary
 
 
@@ -192,14 +202,14 @@ def _fill_velocities(rows: list[Row]) -> None:
             row["velocity"] = _UNKNOWN_VELOCITY * (row["gain"] / loudest[row["instrument"]]) ** 0.5
 
 
-def _write_planes(path: Path, shards: Path, units: Sequence[Unit], places: list[list[int]]) -> None:
+def _write_planes(path: Path, parts: Path, units: Sequence[Unit], places: list[list[int]]) -> None:
     n_notes = sum(map(len, places))
     written: NDArray | None = None
     first = 0
     for unit, kept in zip(units, places, strict=True):
         if not kept:
             continue
-        planes = map_array(shards / f"{unit.key}.npy")
+        planes = map_array(parts / f"{unit.key}.npy")
         if written is None:
             shape = (n_notes, *planes.shape[1:])
             written = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
@@ -207,6 +217,19 @@ def _write_planes(path: Path, shards: Path, units: Sequence[Unit], places: list[
         first += len(kept)
     if isinstance(written, np.memmap):
         written.flush()
+
+
+def _write_shards(cache: Path, units: Sequence[Unit], places: list[list[int]], lines: list[Row], size: int) -> None:
+    """Write each note as a sample: its number is its row, its facts are its line of the index."""
+    found = [(unit.key, place) for unit, kept in zip(units, places, strict=True) for place in kept]
+
+    def sample(number: int) -> Sample:
+        key, place = found[number]
+        return map_array(cache / PARTS / f"{key}.npy")[place], lines[number]
+
+    parts = np.array([SPLITS.index(line["split"]) for line in lines])
+    numbers = {split: np.flatnonzero(parts == place) for place, split in enumerate(SPLITS)}
+    write_shards(cache, numbers, sample, shard_bytes=size)
 
 
 def _write_columns(cache: Path, rows: list[Row], instruments: list[str]) -> None:
@@ -239,13 +262,11 @@ def _sources(corpus: CorpusConfig, rows: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
-def _write_index(path: Path, rows: list[Row], refused: list[NoteRefusal], sources: list[dict[str, Any]]) -> None:
-    lines: list[dict[str, Any]] = [{"index": _SCHEMA, "notes": len(rows), "sources": sources}]
-    for row in rows:
-        source = sources[row["source"]]
-        lines.append({"note": {**row, "licence": source["licence"], "origin": source["origin"]}})
-    lines += [{"refused": asdict(refusal)} for refusal in refused]
-    write_whole(path, "".join(json.dumps(line) + "\n" for line in lines).encode("ascii"))
+def _write_index(path: Path, lines: list[Row], refused: list[NoteRefusal], sources: list[dict[str, Any]]) -> None:
+    index: list[dict[str, Any]] = [{"index": _SCHEMA, "notes": len(lines), "sources": sources}]
+    index += [{"note": line} for line in lines]
+    index += [{"refused": asdict(refusal)} for refusal in refused]
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in index).encode("ascii"))
 
 
 def _summary(
@@ -301,7 +322,7 @@ class Notes(Dataset[dict[str, Tensor]]):
     def __init__(self, cache: Path, split: str) -> None:
         columns = {name: np.asarray(map_array(cache / f"{name}.npy")) for name in COLUMNS}
         self.rows = np.flatnonzero(columns["split"] == SPLITS.index(split))
-        self.planes = map_array(cache / "planes.npy")
+        self.planes = Shards(cache) if (cache / INDEX).is_file() else map_array(cache / "planes.npy")
         self.pitch, self.velocity, self.gain = (columns[name][self.rows] for name in ("pitch", "velocity", "gain"))
         self.instrument = columns["instrument"][self.rows].astype(np.int64)
         self.instruments: list[str] = json.loads((cache / "instruments.json").read_text(encoding="ascii"))
@@ -319,6 +340,12 @@ class Notes(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {name: tensor[0] for name, tensor in self.fetch([index], [0]).items()}
+
+    @property
+    def order(self) -> Callable[[int], NDArray[np.int64]] | None:
+        """From a seed to an order that suits shards; None where planes lie in one array."""
+        planes = self.planes
+        return partial(streaming_order, planes.shard_of[self.rows]) if isinstance(planes, Shards) else None
 
     def partner_of(self, index: int, seed: int) -> int:
         """Return another note of the same instrument, or the note itself where it is the only one."""

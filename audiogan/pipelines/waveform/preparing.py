@@ -1,9 +1,10 @@
 """Notes to planes, on all cores, in a way that a stopped preparation goes on where it was.
 
-Each unit becomes one shard: an array of planes and a JSON of what is known about its notes, written whole, the JSON
-last. A unit whose shard is there is not done again. A worker that dies takes no other unit with it: what it left is
+Each unit becomes one part: an array of planes and a JSON of what is known about its notes, written whole, the JSON
+last. A unit whose part is there is not done again. A worker that dies takes no other unit with it: what it left is
 given to new workers, the rest is tried sound by sound in fresh processes, and the one that kills is refused. Where no
-worker can start, this process does the work.
+worker can start, this process does the work. Work that is spread over other machines goes the same way; they write
+into the same folder.
 """
 
 import json
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from functools import partial
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
@@ -30,6 +32,7 @@ from audiogan.corpus.gate import escape
 from audiogan.corpus.limits import LIMITS
 from audiogan.corpus.notes import NoteRefusal, hz_of
 from audiogan.corpus.soundfolder import Heard
+from audiogan.corpus.spreading import Spread
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.sources import Unit, forget_fonts, read_unit
 from audiogan.representation.base import Representation
@@ -44,10 +47,10 @@ Progress = Callable[[int, int], None]
 
 
 def encode_unit(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path, *, is_worker: bool = False) -> None:
-    """Read a unit, encode its notes and write its shard.
+    """Read a unit, encode its notes and write its part.
 
     Args:
-        folder: Where shards lie.
+        folder: Where parts lie.
         is_worker: Bound the time of each file with an alarm that ends the process.
 
     Raises:
@@ -60,7 +63,7 @@ def encode_unit(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path, 
     planes, is_fine = _encode(taken.heard, config.represent())
     broken = [_broken(heard) for heard, fine in zip(taken.heard, is_fine, strict=True) if not fine]
     rows = [_row(heard, unit.source) for heard, fine in zip(taken.heard, is_fine, strict=True) if fine]
-    _write_shard(folder, unit.key, planes, rows, [*taken.refused, *broken], taken.outside)
+    _write_part(folder, unit.key, planes, rows, [*taken.refused, *broken], taken.outside)
 
 
 def _encode(heard: Sequence[Heard], representation: Representation) -> tuple[np.ndarray, list[bool]]:
@@ -100,7 +103,7 @@ def _row(heard: Heard, source: int) -> dict[str, Any]:
     }
 
 
-def _write_shard(
+def _write_part(
     folder: Path,
     key: str,
     planes: np.ndarray,
@@ -116,7 +119,7 @@ def _write_shard(
 
 
 def read_facts(folder: Path, unit: Unit) -> dict[str, Any]:
-    """Return what a finished shard says: `rows`, `refused`, `outside`."""
+    """Return what a finished part says: `rows`, `refused`, `outside`."""
     return json.loads((folder / f"{unit.key}.json").read_text(encoding="ascii"))
 
 
@@ -130,40 +133,58 @@ def encode_units(
     folder: Path,
     *,
     jobs: int | None = None,
+    spread: Spread | None = None,
     progress: Progress | None = None,
 ) -> int:
-    """Make the shards that are not there yet.
+    """Make the parts that are not there yet.
 
     Args:
         units: All work.
-        folder: Where shards lie; must exist.
+        folder: Where parts lie; must exist.
         jobs: Processes; None for one per core, but none for a few notes.
+        spread: Does the work elsewhere; these processes do what it leaves.
         progress: Called with notes done and their number.
 
     Returns:
-        How many notes lay in shards that were there before.
+        How many notes lay in parts that were there before.
 
     Raises:
         CorpusError: A SoundFont cannot be read.
         UnsupportedError: An optional extra is missing.
         OutputError: The folder cannot be written.
     """
-    left = [unit for unit in units if not (folder / f"{unit.key}.json").is_file()]
+    left = _undone(units, folder)
     total = sum(unit.n_sounds for unit in units)
     before = done = total - sum(unit.n_sounds for unit in left)
     if before:
         _log.info("%d of %d notes were prepared before", before, total)
     if jobs is None:
         jobs = min(os.cpu_count() or 1, (total - before) // _NOTES_WORTH_A_PROCESS + 1)
-    finished = _in_turn(left, corpus, config, folder) if jobs <= 1 else _in_workers(left, corpus, config, folder, jobs)
     try:
-        for unit in finished:
+        for unit in _finished(left, corpus, config, folder, jobs, spread):
             done += unit.n_sounds
             if progress is not None:
                 progress(done, total)
     finally:
         forget_fonts()
     return before
+
+
+def _undone(units: Sequence[Unit], folder: Path) -> list[Unit]:
+    return [unit for unit in units if not (folder / f"{unit.key}.json").is_file()]
+
+
+def _finished(
+    units: Sequence[Unit], corpus: CorpusConfig, config: Config, folder: Path, jobs: int, spread: Spread | None
+) -> Iterator[Unit]:
+    """Yield units as they are done."""
+    if spread is not None:
+        work = partial(encode_unit, corpus=corpus, config=config, folder=folder.resolve(), is_worker=True)
+        yield from (units[number] for number, _ in spread(work, units))
+        units = _undone(units, folder)
+    yield from (
+        _in_workers(units, corpus, config, folder, jobs) if jobs > 1 else _in_turn(units, corpus, config, folder)
+    )
 
 
 def _in_turn(units: Sequence[Unit], corpus: CorpusConfig, config: Config, folder: Path) -> Iterator[Unit]:
@@ -225,7 +246,7 @@ def _one_by_one(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) 
         outside += facts["outside"]
         planes.append(np.array(map_array(folder / f"{part.key}.npy")))
     empty = np.zeros((0, *config.represent().shape), np.float16)
-    _write_shard(folder, unit.key, np.concatenate([empty, *planes]), rows, refused, outside)
+    _write_part(folder, unit.key, np.concatenate([empty, *planes]), rows, refused, outside)
 
 
 def _survives(unit: Unit, corpus: CorpusConfig, config: Config, folder: Path) -> bool:

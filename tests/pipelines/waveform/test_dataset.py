@@ -16,7 +16,7 @@ from audiogan.corpus.notes import hz_of
 from audiogan.errors import CorpusError
 from audiogan.pipelines.waveform import preparing, sources
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
-from audiogan.pipelines.waveform.dataset import SHARDS, Notes, Summary, open_dataset, prepare
+from audiogan.pipelines.waveform.dataset import PARTS, Notes, Summary, open_dataset, prepare
 from audiogan.representation.base import SpectrogramConfig
 from tests.corpus.tiny_font import make_font
 
@@ -220,21 +220,21 @@ def test_a_stopped_preparation_goes_on_where_it_was(
     cache.mkdir()
     with pytest.raises(KeyboardInterrupt):
         prepare(corpus(folder), CONFIG, cache, jobs=1, progress=stop)
-    assert len(list((cache / SHARDS).glob("*.json"))) == 2
-    next((cache / SHARDS).glob("*.json")).unlink()  # as if the power had gone between the two files of a shard
+    assert len(list((cache / PARTS).glob("*.json"))) == 2
+    next((cache / PARTS).glob("*.json")).unlink()  # as if the power had gone between the two files of a part
     summary = prepared(corpus(folder), cache)
     assert summary.n_resumed == 4
     assert arrays(cache) == arrays(tmp_path / "straight")
-    assert not (cache / SHARDS).exists()
+    assert not (cache / PARTS).exists()
 
 
-def test_a_changed_file_or_setting_is_not_taken_from_old_shards(folder: Path, tmp_path: Path) -> None:
+def test_a_changed_file_or_setting_is_not_taken_from_old_parts(folder: Path, tmp_path: Path) -> None:
     def begin(chosen: CorpusConfig, config: Config = CONFIG) -> int:
-        (tmp_path / "cache" / SHARDS).mkdir(parents=True, exist_ok=True)
+        (tmp_path / "cache" / PARTS).mkdir(parents=True, exist_ok=True)
         from audiogan.pipelines.waveform.sources import list_units
 
         units, _ = list_units(chosen, config)
-        return preparing.encode_units(units, chosen, config, tmp_path / "cache" / SHARDS, jobs=1)
+        return preparing.encode_units(units, chosen, config, tmp_path / "cache" / PARTS, jobs=1)
 
     assert [begin(corpus(folder)), begin(corpus(folder))] == [0, 16]
     assert begin(corpus(folder), CONFIG.model_copy(update={"seconds": 0.25})) == 0
