@@ -10,7 +10,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,11 +30,11 @@ from audiogan.adversarial.disk import (
     write_atomically,
     write_synced,
 )
-from audiogan.errors import CheckpointError
+from audiogan.errors import CheckpointError, OutputError
 
 logger = logging.getLogger(__name__)
 
-SCHEMA = 1
+SCHEMA = 2
 MAX_FILES = 256
 
 
@@ -124,18 +124,30 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     Raises:
         CheckpointError: A file is missing, damaged or of a newer schema.
     """
-    files = {name: (folder / name, data) for name, data in _verified(folder)}
+    schema, listed = _manifest(folder)
+    files = {name: (folder / name, data) for name, data in _verified(folder, listed)}
     tensors = {
         name.removesuffix(".safetensors"): parse_tensors(path, data)
         for name, (path, data) in files.items()
         if name.endswith(".safetensors")
     }
     state, recipe = parse_json(*files["state.json"]), parse_json(*files["recipe.json"])
+    for version in range(schema, SCHEMA):
+        state = MIGRATIONS[version](state)
     return Checkpoint(step=int(state["step"]), state=state, tensors=tensors, recipe=recipe)
 
 
-def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of every file that the manifest lists, each equal to its sum."""
+def _from_1(state: dict[str, Any]) -> dict[str, Any]:
+    """Schema 2 knows portions of a batch; the first checkpoints of schema 1 knew neither rollbacks nor scores."""
+    pins = {"portions": 1} | state.get("pins", {})
+    return {"rollbacks": 0, "standing": {}} | state | {"pins": pins}
+
+
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1}
+
+
+def _manifest(folder: Path) -> tuple[int, Manifest]:
+    """Return the schema of a checkpoint and the list of its files."""
     path = folder / "manifest.json"
     manifest = parse_json(path, read_limited(path, MAX_HEADER_BYTES))
     check_schema(folder, manifest.get("schema"))
@@ -147,6 +159,11 @@ def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
         raise CheckpointError(
             f"{path}: lists {len(listed.files)} files; expected state.json and recipe.json among them"
         )
+    return listed.schema_, listed
+
+
+def _verified(folder: Path, listed: Manifest) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of every file that the manifest lists, each equal to its sum."""
     for entry in listed.files:
         data = read_limited(folder / entry.name, entry.size)
         if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
@@ -154,18 +171,19 @@ def _verified(folder: Path) -> Iterator[tuple[str, bytes]]:
         yield entry.name, data
 
 
-def check_schema(folder: Path, found: object) -> None:
+def check_schema(folder: Path, found: object, newest: int = SCHEMA) -> None:
     """Return if this version can read the schema.
 
     Args:
         folder: Whose, for the message.
         found: Value of `schema` in its JSON.
+        newest: The one that this version writes.
 
     Raises:
         CheckpointError: Newer than this version, or no number.
     """
-    if not isinstance(found, int) or not 1 <= found <= SCHEMA:
-        raise CheckpointError(f"{folder}: schema {found}; this version reads 1 to {SCHEMA}", "schema")
+    if not isinstance(found, int) or not 1 <= found <= newest:
+        raise CheckpointError(f"{folder}: schema {found}; this version reads 1 to {newest}", "schema")
 
 
 def model_tensors(checkpoint: Checkpoint) -> dict[str, dict[str, Tensor]]:
@@ -204,8 +222,16 @@ class Store:
         self.keep = keep
 
     def steps(self) -> list[int]:
-        """Return the steps of all checkpoints under a final name, oldest first."""
-        names = [path.name for path in self.folder.glob("step-*")]
+        """Return the steps of all checkpoints under a final name, oldest first.
+
+        Raises:
+            OutputError: The folder cannot be read.
+        """
+        try:
+            names = [path.name for path in self.folder.glob("step-*")]
+        except OSError as error:
+            told = f"{self.folder}: cannot be read: {error.strerror or error}; expected a readable folder"
+            raise OutputError(told) from error
         return sorted(int(name[5:]) for name in names if re.fullmatch(r"step-\d{8,}", name))
 
     def path(self, step: int) -> Path:
@@ -248,18 +274,23 @@ class Store:
         write_atomically(self.best_file, json_bytes({"step": step, "metric": metric, "value": value}))
 
     def prune(self) -> None:
-        """Remove all but the newest and the best, and what dead processes left; a failure is logged."""
+        """Remove all but the newest and the best, and what dead processes left half done; a failure is logged.
+
+        To be called only by the process that holds the folder, and not while it writes.
+        """
         kept = set(self.steps()[-self.keep :]) | {(self.best() or {}).get("step")}
         doomed = [self.path(step) for step in self.steps() if step not in kept]
-        doomed += [path for path in self.folder.glob(".tmp-*") if not path.name.endswith(f"-{os.getpid()}")]
-        for path in doomed:
-            try:
+        try:
+            for path in doomed:
                 # Out of the final name first, so that a half-removed folder is never taken for a checkpoint.
-                gone = path.with_name(f".tmp-gone-{path.name.removeprefix('.tmp-')}")
-                path.rename(gone)
-                shutil.rmtree(gone)
-            except OSError as error:
-                logger.warning("%s: old checkpoint not removed: %s", path, error)
+                path.rename(path.with_name(f".tmp-gone-{path.name}"))
+            for path in [*self.folder.glob(".tmp-*"), *self.best_file.parent.glob(".tmp-*")]:
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+        except OSError as error:
+            logger.warning("%s: old checkpoints not removed: %s", self.folder, error)
 
     def load_newest(self, *, set_aside: bool = True) -> Checkpoint | None:
         """Return the newest checkpoint that holds, or None where there never was one.
@@ -294,13 +325,16 @@ class Store:
         path.rename(bad)
 
 
-def check_same_run(found: Mapping[str, Any], own: Mapping[str, Any], where: str) -> None:
+def check_same_run(
+    found: Mapping[str, Any], own: Mapping[str, Any], where: str, *, accepts_other_corpus: bool = False
+) -> None:
     """Refuse the state of another run; warn where only exactness is lost.
 
     Args:
         found: State in the checkpoint.
         own: State that this run would write.
         where: The checkpoint, for messages.
+        accepts_other_corpus: Whether another corpus is a warning only.
 
     Raises:
         CheckpointError: Another seed, batch size or corpus.
@@ -308,11 +342,15 @@ def check_same_run(found: Mapping[str, Any], own: Mapping[str, Any], where: str)
     for key in ("seed", "batch_size"):
         if found.get(key) != own[key]:
             raise CheckpointError(f"{where}: {key} {found.get(key)}, the recipe says {own[key]}; they must agree")
-    if found.get("examples") != own["examples"]:
-        message = (
-            f"{where}: trained on {found.get('examples')}, the dataset is now {own['examples']}; prepare it as before"
-        )
-        raise CheckpointError(message, "corpus_changed")
+    before, now = found.get("examples", {}), own["examples"]
+    known = before.get("fingerprint") and now["fingerprint"]
+    if before.get("count") != now["count"] or (known and before != now):
+        counts = before.get("count"), now["count"]
+        told = "as many examples" if counts[0] == counts[1] else f"{counts[0]} examples, now {counts[1]}"
+        message = f"{where}: the corpus has changed since ({told})"
+        if not accepts_other_corpus:
+            raise CheckpointError(message, "corpus_changed")
+        logger.warning("%s; the order of examples is new from here", message)
     if found.get("pins") != own["pins"]:
         logger.warning("%s: made on %s, now %s; last digits may differ", where, found.get("pins"), own["pins"])
     if found.get("n_steps") != own["n_steps"]:

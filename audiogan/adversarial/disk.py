@@ -4,6 +4,7 @@ Files are synced before they get their name, JSON and safetensors are checked be
 folder belongs to one process at a time. There is no pickle anywhere.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -32,6 +33,8 @@ DTYPES = (
     torch.bool,
 )
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
 Tensors = Mapping[str, Tensor]
 
 
@@ -39,6 +42,45 @@ class FolderInUseError(AudioganError):
     """Another process trains in this folder (exit code 75)."""
 
     exit_code = 75
+
+
+class DiskError(OutputError):
+    """A disk that is full, over quota or failing, time and again (exit code 74)."""
+
+    exit_code = 74
+
+
+def output_error(what: str, error: OSError, advice: str) -> OutputError:
+    """Return what to raise where a disk refuses: 74 for one that takes no more, 73 for a place that cannot be written.
+
+    Args:
+        what: The file and what failed.
+        error: What the system said.
+        advice: What is left to the user.
+    """
+    kind = DiskError if error.errno in FULL else OutputError
+    return kind(f"{what}: {error.strerror or error}; {advice}")
+
+
+def append(path: Path, line: str) -> None:
+    """Append a line to a file, whole or not at all; the folder is made again if it has gone.
+
+    Args:
+        path: Created when missing.
+        line: Ends with a newline.
+
+    Raises:
+        OSError: The disk refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab", buffering=0) as file:
+        end, data = file.seek(0, os.SEEK_END), line.encode()
+        try:
+            if file.write(data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(end)
+            raise
 
 
 def sync_folder(folder: Path) -> None:

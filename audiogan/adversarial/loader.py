@@ -6,12 +6,13 @@ run resumes from its step alone, worker processes cannot change the order, and n
 """
 
 import logging
+import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
+from functools import lru_cache, partial
 from itertools import islice
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -27,10 +28,15 @@ WORKER_TRIES = 3
 WORKER_TIMEOUT_SECONDS = 30.0
 
 Request = tuple[list[int], list[int]]
+Order = Callable[[int, str, int], np.ndarray]
 
 
 class Examples(Protocol):
-    """What the loader asks of a dataset."""
+    """What the loader asks of a dataset.
+
+    One more may be there: `order`, None or a function from a seed to an order of the items that suits how they are
+    kept; otherwise they are shuffled evenly.
+    """
 
     def __len__(self) -> int:
         """Return the number of examples."""
@@ -41,14 +47,24 @@ class Examples(Protocol):
         ...
 
 
-class _Fetching(Dataset[dict[str, Tensor]]):
+class _Refusal(NamedTuple):
+    """A `CorpusError` on its way out of a worker process; the library would make another kind of error of it."""
+
+    message: str
+    reason: str
+
+
+class _Fetching(Dataset[dict[str, Tensor] | _Refusal]):
     """A dataset whose one item is a whole requested batch, for worker processes."""
 
     def __init__(self, dataset: Examples) -> None:
         self.dataset = dataset
 
-    def __getitem__(self, request: Request) -> dict[str, Tensor]:
-        return self.dataset.fetch(*request)
+    def __getitem__(self, request: Request) -> dict[str, Tensor] | _Refusal:
+        try:
+            return self.dataset.fetch(*request)
+        except CorpusError as error:
+            return _Refusal(str(error), error.reason)
 
 
 @lru_cache(maxsize=16)
@@ -65,8 +81,25 @@ def permutation(n_items: int, seed: int, phase: str, epoch: int) -> np.ndarray:
     return torch.randperm(n_items, generator=generator).numpy()
 
 
+def order_of(dataset: Examples) -> Order:
+    """Return the order of epochs, `(seed, phase, epoch)` → `(n_items,)` int64: the dataset's own, or `permutation`."""
+    own = getattr(dataset, "order", None)
+    if own is None:
+        return partial(permutation, len(dataset))
+    return lru_cache(maxsize=16)(lambda seed, phase, epoch: own(seed_of(seed, "order", phase, epoch)))
+
+
 def request(
-    phase: Phase, repeat: int, step: int, *, seed: int, n_items: int, batch_size: int, rank: int, world: int
+    phase: Phase,
+    repeat: int,
+    step: int,
+    *,
+    seed: int,
+    n_items: int,
+    batch_size: int,
+    rank: int,
+    world: int,
+    order: Order | None = None,
 ) -> Request:
     """Return which examples a move takes on this process, and a seed for each.
 
@@ -79,14 +112,16 @@ def request(
         batch_size: Examples per move over all processes.
         rank: This process.
         world: Number of processes.
+        order: Of the epochs; None for `permutation`.
     """
+    order = order or partial(permutation, n_items)
     first = (step // phase.interval * phase.most_repeats + repeat) * batch_size
     items = np.arange(first + rank, first + batch_size, world)
     epochs, places = np.divmod(items, n_items)
     indices = np.empty_like(items)
     for epoch in np.unique(epochs).tolist():
         own = epochs == epoch
-        indices[own] = permutation(n_items, seed, phase.name, epoch)[places[own]]
+        indices[own] = order(seed, phase.name, epoch)[places[own]]
     return indices.tolist(), item_seeds(seed_of(seed, "augment", phase.name), items).tolist()
 
 
@@ -153,7 +188,7 @@ class Loader:
         Args:
             first_step: Number of the first step.
         """
-        n_items = len(self.dataset)
+        n_items, order = len(self.dataset), order_of(self.dataset)
         for step in range(first_step, self.n_steps):
             for phase, repeat in self.game.moves(step, step / self.n_steps):
                 yield request(
@@ -165,6 +200,7 @@ class Loader:
                     batch_size=self.batch_size,
                     rank=self.rank,
                     world=self.world,
+                    order=order,
                 )
 
     def batches(self, first_step: int) -> Iterator[dict[str, Tensor]]:
@@ -190,12 +226,16 @@ class Loader:
                 pin_memory=self.pin,
                 timeout=WORKER_TIMEOUT_SECONDS,
             )
+            before = set(multiprocessing.active_children())
             stream = iter(batches)
+            workers = set(multiprocessing.active_children()) - before
             # The library would raise from a signal handler, in the middle of a step; this leaves it to the next batch.
             if threading.current_thread() is threading.main_thread():
                 signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             try:
                 for batch in stream:
+                    if isinstance(batch, _Refusal):
+                        raise CorpusError(*batch)
                     served += 1
                     yield batch
             except (RuntimeError, EOFError, OSError) as error:
@@ -203,6 +243,8 @@ class Loader:
                 if str(error).startswith("Caught "):
                     raise
                 logger.warning("after %d batches: %s; starting new worker processes", served, error or "no answer")
+                for worker in workers:
+                    worker.kill()  # one that hangs would not hear the library ask it to end
             else:
                 return
         logger.warning("worker processes ended %d times; fetching in the training process", WORKER_TRIES)

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from audiogan.adversarial.checkpoint import SCHEMA, check_schema
+from audiogan.adversarial.checkpoint import check_schema
 from audiogan.adversarial.disk import (
     MAX_HEADER_BYTES,
     json_bytes,
@@ -22,6 +22,7 @@ from audiogan.adversarial.disk import (
 )
 from audiogan.errors import CheckpointError, OutputError
 
+SCHEMA = 1
 MAX_MODEL_BYTES = 8 * 2**30
 
 
@@ -69,7 +70,7 @@ def load_model(folder: Path) -> tuple[dict[str, dict[str, Tensor]], dict[str, An
         CheckpointError: A file is missing or damaged, a weight is not finite or belongs to no module.
     """
     described = parse_json(folder / "config.json", read_limited(folder / "config.json", MAX_HEADER_BYTES))
-    check_schema(folder, described.get("schema"))
+    check_schema(folder, described.get("schema"), SCHEMA)
     names, config = described.get("modules"), described.get("config")
     if not isinstance(names, list) or not isinstance(config, dict):
         raise CheckpointError(f"{folder / 'config.json'}: expected the keys modules (a list) and config (a mapping)")

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from audiogan.adversarial.disk import write_atomically
+from audiogan.adversarial.disk import append, write_atomically
 from audiogan.adversarial.view import View
 from audiogan.errors import TrainingError
 
@@ -119,13 +119,14 @@ class Monitor:
         self.quiet = quiet or not active
         self.active = active
         self.mean = mean
+        self.clock: Callable[[], float] = time.perf_counter
         self._moves: list[tuple[str, tuple[str, ...], Tensor]] = []
         self._sums: dict[tuple[str, tuple[str, ...]], tuple[Tensor, int]] = {}
         self._seconds: dict[str, float] = defaultdict(float)
         self._writer: Any = None
         self._view: View | None = None
         self._warned: set[str] = set()
-        self._began = self._now = time.perf_counter()
+        self._began = self._now = self.clock()
         self._began_step = 0
 
     # ---- one run
@@ -162,7 +163,7 @@ class Monitor:
         self._moves.clear()
         self._sums.clear()
         self._seconds.clear()
-        self._began = self._now = time.perf_counter()
+        self._began = self._now = self.clock()
 
     # ---- one step
 
@@ -183,9 +184,9 @@ class Monitor:
         """Book the time since the last call.
 
         Args:
-            account: `wait`, `pause` or the name of a phase.
+            account: `wait` for data, `pause`, the name of a phase, or `engine` for what belongs to none of them.
         """
-        now = time.perf_counter()
+        now = self.clock()
         self._seconds[account] += now - self._now
         self._now = now
 
@@ -219,6 +220,7 @@ class Monitor:
         self._moves.clear()
         if self._view is not None:
             self._view.show(done)
+        self.charge("engine")
         return self.ends_window(done)
 
     def ends_window(self, done: int) -> bool:
@@ -251,11 +253,12 @@ class Monitor:
             self._write(done, line)
         if self._view is not None:
             self._view.line(done, line)
+        self.charge("engine")
 
     def _throughput(self, done: int) -> dict[str, float]:
         seconds = dict(self._seconds)
         steps = max(1, done - self._began_step)
-        busy = max(1e-9, time.perf_counter() - self._began - seconds.pop("pause", 0.0))
+        busy = max(1e-9, self.clock() - self._began - seconds.pop("pause", 0.0))
         figures = {
             "items_per_second": steps * self.batch_size / busy,
             "ms_per_step": 1e3 * busy / steps,
@@ -267,13 +270,13 @@ class Monitor:
         return figures
 
     def _write(self, done: int, line: Mapping[str, Any]) -> None:
-        with self._tolerating("stats.jsonl"), (self.folder / "stats.jsonl").open("a", encoding="utf-8") as file:
+        with self._tolerating("stats.jsonl"):
             # JSON has no word for NaN or infinity.
             known = {
                 name: None if isinstance(value, float) and not math.isfinite(value) else value
                 for name, value in line.items()
             }
-            file.write(json.dumps(known, allow_nan=False) + "\n")
+            append(self.folder / "stats.jsonl", json.dumps(known, allow_nan=False) + "\n")
         if self._writer is not None:
             with self._tolerating("tensorboard"):
                 for name, value in line.items():

@@ -36,12 +36,14 @@ def rehearse(
         TrainingError: A loss is not finite.
     """
     before = copy.deepcopy(players.capture())
+    portions = runtime.portions
 
     def steps(first_step: int) -> Iterator[None]:
         drawn = batches(first_step)
         for number in range(first_step, REHEARSAL_STEPS):
             step(number, drawn)
-            if runtime.largest([not monitor.finite()])[0]:
+            bad, failed = runtime.largest([not monitor.finite(), bool(portions.failed)])
+            if bad and not (failed and portions.shrink()):
                 raise monitor.blame(number, "while measuring the speed")
             monitor.end_step(number)
             yield

@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal
 
@@ -18,8 +18,10 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from audiogan.adversarial.game import Moment, seed_of
-from audiogan.errors import UsageError
+from audiogan.adversarial.game import Batch, Moment, Terms, seed_of
+from audiogan.adversarial.heartbeat import Heart
+from audiogan.adversarial.portions import Portions
+from audiogan.errors import AudioganError, UsageError
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")
 
@@ -34,9 +36,19 @@ class RuntimeConfig(BaseModel):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         default="auto", description="auto: bf16 autocast on CUDA, fp32 on CPU."
     )
+    at_once: int | None = Field(
+        default=None,
+        ge=1,
+        description="Examples per process to compute at once, in portions of a batch; null: all, or fewer when memory "
+        "runs out.",
+    )
     deterministic: bool = Field(
         default=False, description="Exact repeats on CUDA at the cost of speed; CPU is always exact."
     )
+
+
+class ProcessLostError(AudioganError):
+    """Another process of the same training has gone (exit code 1)."""
 
 
 class Runtime:
@@ -53,6 +65,8 @@ class Runtime:
         config = config or RuntimeConfig()
         self.world = int(os.environ.get("WORLD_SIZE", "1"))
         self.rank = 0
+        self.portions = Portions(config.at_once)
+        self.heart = Heart.from_environment()
         if config.threads:
             torch.set_num_threads(config.threads)
         self.device: torch.device = choose_device(config.device)
@@ -70,7 +84,8 @@ class Runtime:
         """Join the other processes; the launcher's environment says where they are."""
         from accelerate import PartialState
 
-        state = PartialState(cpu=self.device.type == "cpu")
+        with self.heart.waiting():
+            state = PartialState(cpu=self.device.type == "cpu")
         self.rank, self.world = state.process_index, state.num_processes
         self.device = torch.device(state.device or self.device)
 
@@ -83,6 +98,7 @@ class Runtime:
         """Return what must be equal for a resumed run to be exact."""
         return {
             "device": self.device.type,
+            "portions": self.portions.count,
             "precision": self.precision,
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
@@ -116,6 +132,18 @@ class Runtime:
         if self.device.type == "cuda":
             torch.cuda.default_generators[self.device.index or 0].manual_seed(seed)
 
+    def backward(
+        self, terms_of: Callable[[Batch, Moment], Terms], batch: Batch, moment: Moment
+    ) -> tuple[list[str], Tensor]:
+        """Add the gradients of one move and return the names and values of its terms, see `Portions.backward`.
+
+        Args:
+            terms_of: The phase's.
+            batch: Of this process, on the device.
+            moment: When.
+        """
+        return self.portions.backward(terms_of, batch, moment, self.autocast)
+
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every gradient by its mean over the processes.
 
@@ -140,7 +168,8 @@ class Runtime:
         """
         if self.world == 1:
             return values
-        torch.distributed.all_reduce(values)
+        with self._together():
+            torch.distributed.all_reduce(values)
         return values / self.world
 
     def largest(self, values: Sequence[float]) -> list[float]:
@@ -152,8 +181,9 @@ class Runtime:
         if self.world == 1:
             return list(values)
         shared = torch.tensor(values, dtype=torch.float64, device=self.device)
-        torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
-        return shared.tolist()
+        with self._together():
+            torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
+            return shared.tolist()
 
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite tensors with those of the main process.
@@ -161,7 +191,9 @@ class Runtime:
         Args:
             tensors: On the device, in the same order on every process.
         """
-        if self.world > 1:
+        if self.world == 1:
+            return
+        with self._together():
             for tensor in tensors:
                 torch.distributed.broadcast(tensor, src=0)
 
@@ -177,16 +209,34 @@ class Runtime:
         high, low = self.largest([mark, -mark])
         return high == -low
 
+    @contextlib.contextmanager
+    def _together(self) -> Iterator[None]:
+        """Do inside the block what every process does at the same time."""
+        try:
+            with self.heart.waiting():
+                yield
+        except RuntimeError as error:
+            told = f"another process of this training has gone: {str(error).splitlines()[0]}"
+            raise ProcessLostError(told, "process_lost") from error
+
     def wait(self) -> None:
         """Return when every process has come here."""
         if self.world > 1:
-            torch.distributed.barrier()
+            with self._together():
+                torch.distributed.barrier()
 
-    def close(self) -> None:
-        """Leave the group of processes."""
+    def close(self, *, together: bool = True) -> None:
+        """Leave the group of processes.
+
+        Args:
+            together: Whether all leave now; otherwise the others learn from their broken connection that this one went.
+        """
         if self.world > 1 and torch.distributed.is_initialized():
-            torch.distributed.barrier()
+            if together:
+                with contextlib.suppress(ProcessLostError):  # who comes first may be gone before the last has noticed
+                    self.wait()
             torch.distributed.destroy_process_group()
+        self.heart.stop()
 
 
 class StopRequest:

@@ -12,12 +12,14 @@ import torch
 
 from audiogan.adversarial.checkpoint import Checkpoint, Store, check_same_run, read_checkpoint
 from audiogan.adversarial.config import TrainConfig
+from audiogan.adversarial.disk import output_error
 from audiogan.adversarial.loader import Examples
 from audiogan.adversarial.players import Players
+from audiogan.adversarial.portions import OUT_OF_MEMORY
 from audiogan.adversarial.recovery import Recovery
 from audiogan.adversarial.runtime import Runtime
 from audiogan.adversarial.scoring import DISTANCE, Standing
-from audiogan.errors import CheckpointError, OutputError, TrainingError
+from audiogan.errors import CheckpointError, TrainingError
 
 logger = logging.getLogger(__name__)
 
@@ -76,16 +78,28 @@ class Saver:
         self.recovery = recovery
         self.describe = describe
         self.recipe = recipe
+        self.accepts_other_corpus = False
         self._refused = 0
-        self._error = ""
+        self._error = OSError("another process says why")
 
     # ---- out of checkpoints
 
     def load_newest(self) -> Checkpoint | None:
-        """Load on the main process first, which sets damaged checkpoints aside, then on the others."""
-        found = self.store.load_newest() if self.runtime.is_main else None
-        self.runtime.wait()
-        return found if self.runtime.is_main else self.store.load_newest(set_aside=False)
+        """Load on the main process first, which sets damaged checkpoints aside, then the same one on the others.
+
+        Raises:
+            CheckpointError: There are checkpoints, and none holds; on every process.
+        """
+        found, refusal = None, None
+        if self.runtime.is_main:
+            try:
+                found = self.store.load_newest()
+            except CheckpointError as error:
+                refusal = error
+        step, refused = self.runtime.largest([-1 if found is None else found.step, refusal is not None])
+        if refused:
+            raise refusal or CheckpointError(f"{self.store.folder}: the main process found no usable checkpoint")
+        return found if self.runtime.is_main or step < 0 else read_checkpoint(self.store.path(int(step)))
 
     def begin(self, checkpoint: Checkpoint | None, standing: Standing) -> int:
         """Go on from a checkpoint, or begin, and return the steps already done.
@@ -95,10 +109,15 @@ class Saver:
             standing: Of a run without scores; filled.
         """
         self.standing = standing
+        if self.runtime.is_main:
+            self.store.prune()  # whatever a killed process left
         if checkpoint is None:
             self.recovery.remember(self.players)
             return 0
-        self.recovery.times = int(checkpoint.state.get("rollbacks", 0))
+        self.recovery.times = int(checkpoint.state["rollbacks"])
+        # Where memory has run out once it would again: an exact run goes on in as many portions.
+        portions = self.runtime.portions
+        portions.count = max(portions.count, int(checkpoint.state["pins"]["portions"]))
         return self._restore(checkpoint)
 
     def roll_back(self, error: TrainingError) -> int:
@@ -107,18 +126,39 @@ class Saver:
         Args:
             error: Why; raised when the run has gone back as often as it may.
         """
-        if self.recovery.is_over:
+        out_of_memory = self._shrink()
+        if self.recovery.is_over and not out_of_memory:
             raise error
-        self.recovery.times += 1
+        self.recovery.times += not out_of_memory
         checkpoint = self.load_newest()
         if checkpoint is None:
             self.recovery.begin_again(self.players)
             self.standing.load_state({})
         done = 0 if checkpoint is None else self._restore(checkpoint)
         n, most, factor = self.recovery.times, self.recovery.most, self.recovery.factor
-        if self.runtime.is_main:
+        if self.runtime.is_main and out_of_memory:
+            count = self.runtime.portions.count
+            logger.warning("%s; back to step %d, every batch in %d portions from there", out_of_memory, done, count)
+        elif self.runtime.is_main:
             logger.warning("%s; back to step %d, step sizes times %g (%d of %d times)", error, done, factor, n, most)
         return done
+
+    def _shrink(self) -> str:
+        """Cut batches into smaller portions if memory ran out on any process; return why, or nothing if it did not.
+
+        Raises:
+            TrainingError: It ran out with a single example.
+        """
+        portions = self.runtime.portions
+        why = portions.failed
+        (failed,) = self.runtime.largest([bool(why)])
+        if not failed:
+            return ""
+        why = f"out of memory: {why or 'on another process'}"
+        if not portions.shrink():
+            least = f"{why}; it does not suffice for one example at a time; expected smaller networks or examples"
+            raise TrainingError(f"{least}; {self.advice()}", OUT_OF_MEMORY)
+        return why
 
     def take_best(self) -> int | None:
         """Put the weights of the best checkpoint in place and return its step; None, and nothing, where there is none.
@@ -138,9 +178,10 @@ class Saver:
 
     def _restore(self, checkpoint: Checkpoint) -> int:
         where = str(self.store.path(checkpoint.step))
-        check_same_run(checkpoint.state, self.describe(checkpoint.step), where)
+        own, accepts = self.describe(checkpoint.step), self.accepts_other_corpus
+        check_same_run(checkpoint.state, own, where, accepts_other_corpus=accepts)
         self.players.restore(checkpoint.tensors, checkpoint.state["extras"], where)
-        self.standing.load_state(checkpoint.state.get("standing", {}))
+        self.standing.load_state(checkpoint.state["standing"])
         self._mark_best()
         logger.info("resuming from %s", where)
         return checkpoint.step
@@ -155,12 +196,13 @@ class Saver:
             must: Whether a refusal ends the run at once.
 
         Raises:
-            OutputError: The disk refused three times running.
+            OutputError: The disk refused three times running; `DiskError` where it takes no more.
         """
         (outcome,) = self.runtime.largest([self._write(done) if self.runtime.is_main else SAVED])
         self._refused = self._refused + 1 if outcome == REFUSED else 0
         if outcome == REFUSED and (must or self._refused >= REFUSED_SAVES):
-            raise OutputError(f"{self.store.folder.parent}: checkpoint cannot be saved{self._error}; {self.advice()}")
+            what = f"{self.store.folder.parent}: checkpoint cannot be saved"
+            raise output_error(what, self._error, self.advice())
         if outcome == REFUSED:
             self.standing.revoke(done)
         if outcome == SAVED:
@@ -173,7 +215,7 @@ class Saver:
             self.store.save(self.capture(done))
         except OSError as error:
             logger.warning("checkpoint at step %d not saved: %s", done, error)
-            self._error = f": {error}"
+            self._error = error
             return REFUSED
         except CheckpointError as error:
             if error.reason != "not_finite":

@@ -13,7 +13,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from audiogan.adversarial.budget import REHEARSAL_STEPS, steps_of
@@ -116,15 +115,12 @@ class Trainer:
             self.players.let_move(phase, moment.span_share)
             self.recovery.slow(self.players.optimizers[phase.name])
             self.runtime.seed_layers(moment)
-            with self.runtime.autocast():
-                terms = phase.terms(batch, moment)
-            losses = torch.stack(list(terms.values()))
-            losses.sum().backward()
+            names, losses = self.runtime.backward(phase.terms, batch, moment)
             self.runtime.average_gradients(self.players.movers[phase.name])
             self.players.optimizers[phase.name].step()
             if phase.after_move is not None:
                 phase.after_move()
-            self._note(phase, step, list(terms), losses.detach())
+            self._note(phase, step, names, losses)
         n_batch = self.config.batch_size
         self.averages.update((step + 1) * n_batch, n_batch, self.n_steps * n_batch)
 

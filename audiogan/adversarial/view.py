@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 PLAIN_SECONDS = 10.0
+BAR_SECONDS = 0.5
 
 
 class View:
@@ -30,7 +31,8 @@ class View:
                 TaskProgressColumn(),
                 TextColumn("{task.description}"),
             )
-            self.bar = Progress(*columns, console=self.console)
+            # Drawn when told to, not ten times a second from a thread: that took more than 1 % of a core from training.
+            self.bar = Progress(*columns, console=self.console, auto_refresh=False)
             self.task = self.bar.add_task("", total=n_steps, completed=first_step)
             self.bar.start()
 
@@ -40,9 +42,9 @@ class View:
         Args:
             done: Steps done.
         """
-        if self.bar is not None and time.monotonic() - self.shown > 0.2:
+        if self.bar is not None and time.monotonic() - self.shown > BAR_SECONDS:
             self.shown = time.monotonic()
-            self.bar.update(self.task, completed=done)
+            self.bar.update(self.task, completed=done, refresh=True)
 
     def line(self, done: int, line: Mapping[str, float]) -> None:
         """Show the figures of a window.
@@ -53,7 +55,7 @@ class View:
         """
         text = f"{line['items_per_second']:.0f} items/s, {self.time_left(done)} left"
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, description=text)
+            self.bar.update(self.task, completed=done, description=text, refresh=done == self.n_steps)
         elif time.monotonic() - self.shown > PLAIN_SECONDS or done == self.n_steps:
             self.shown = time.monotonic()
             losses = ", ".join(f"{name} {value:.3f}" for name, value in line.items() if name.endswith("/adversarial"))

@@ -1,12 +1,13 @@
 """The commands that learn: prepare a corpus, train on it, measure a model."""
 
+from json import loads
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiogan.cli.options import Debug, Device, Jobs, Json, Overrides, Overwrite, Quiet, Seed
-from audiogan.cli.program import app, layout
+from audiogan.cli.program import app, layout, stoppable
 from audiogan.terminal import Terminal
 
 
@@ -40,17 +41,33 @@ def train(
     seed: Annotated[int | None, typer.Option(help="Overrides the recipe's seed.")] = None,
     device: Device = "auto",
     jobs: Jobs = None,
+    restarts: Annotated[
+        int, typer.Option(min=0, help="Start again from the last checkpoint when training dies or hangs, so often.")
+    ] = 0,
+    processes: Annotated[int, typer.Option(min=1, help="Processes that share every batch, one per GPU.")] = 1,
+    corpus_changed: Annotated[
+        bool, typer.Option("--corpus-changed", help="Go on although the corpus is not the one that the run began with.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
     """Train a model, or continue a run exactly where it stopped."""
-    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal, stoppable():
         from audiogan import workflow
 
         settings = [*(overrides or []), *([] if seed is None else [f"seed={seed}"])]
         if recipe is not None and "=" in recipe and resume is not None:
             settings, recipe = [recipe, *settings], None  # with --resume the first setting is no recipe
+        if restarts or processes > 1:
+            options = ["--device", device, *([] if jobs is None else ["--jobs", str(jobs)])]
+            flags = {"--json": json, "--quiet": quiet, "--debug": debug, "--corpus-changed": corpus_changed}
+            options += [name for name, on in flags.items() if on]
+            given = {"out": out, "resume": resume, "init": init, "restarts": restarts, "processes": processes}
+            ended = workflow.train_supervised(recipe, settings, options=options, **given)
+            text = ended.output.strip()
+            terminal.show(loads(text or "{}") if json else {}, [text] if text else [], ended.exit_code)
+            return
         trained = workflow.train(
             recipe,
             settings,
@@ -61,6 +78,7 @@ def train(
             jobs=jobs,
             quiet=quiet,
             progress=terminal.progress("files"),
+            **({"corpus_changed": True} if corpus_changed else {}),
         )
         best = f", the best at step {trained.best_step} of {trained.step}" if trained.best_step else ""
         lines = [f"wrote {trained.model}{best}"] if trained.model else []

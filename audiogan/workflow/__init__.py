@@ -10,6 +10,7 @@ from audiogan.workflow.look import doctor, inspect
 from audiogan.workflow.model import load, models
 from audiogan.workflow.sections import resolve
 from audiogan.workflow.sounds import export, generate_notes, render, transfer
+from audiogan.workflow.supervisor import train_supervised
 from audiogan.workflow.tour import demo
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "render",
     "resolve",
     "train",
+    "train_supervised",
     "transfer",
     "vary",
 ]

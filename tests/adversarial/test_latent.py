@@ -1,6 +1,6 @@
 """The usual game: every option reaches the terms, with answers worked out by hand."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,18 +9,17 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor, nn
 
-from audiogan.adversarial.adaptive import Adaptive, AdaptiveConfig
-from audiogan.adversarial.augment import Augment, AugmentConfig
+from audiogan.adversarial.adaptive import AdaptiveConfig
+from audiogan.adversarial.augment import AugmentConfig, Transform
 from audiogan.adversarial.autogamma import AutoGammaConfig
-from audiogan.adversarial.freeze import freeze_first
 from audiogan.adversarial.game import Game, Moment
 from audiogan.adversarial.latent import LatentGameConfig, latent_game
 from audiogan.adversarial.objective import OBJECTIVES, Objective
 from audiogan.adversarial.runtime import seeded
 from audiogan.adversarial.schedule import Schedule
 from audiogan.adversarial.slopes import PENALTY_IMPLS, PenaltyImpl
-from audiogan.adversarial.spectral import normalise_spectrally
 from audiogan.adversarial.trainer import TrainConfig, Trainer
+from audiogan.errors import RecipeError
 from tests.adversarial import toys
 
 SLOPE = torch.tensor([3.0, 4.0])
@@ -53,10 +52,10 @@ class Slope(nn.Module):
 
 
 def terms(
-    which: int, batch: dict[str, torch.Tensor], at: Moment, augment: Augment | None = None, **options: Any
+    which: int, batch: dict[str, torch.Tensor], at: Moment, transforms: Sequence[Transform] = (), **options: Any
 ) -> dict[str, torch.Tensor]:
     modules = {"generator": Shift(), "discriminator": Slope()}
-    game = latent_game(modules, z_dim=2, config=LatentGameConfig(**options), augment=augment)
+    game = latent_game(modules, z_dim=2, config=LatentGameConfig(**options), transforms=transforms)
     return dict(game.phases[which].terms(batch, at))
 
 
@@ -112,8 +111,8 @@ def test_instance_noise_and_augmentation_act_before_the_discriminator() -> None:
     plain = terms(0, REAL, moment(), objective="wgan")["adversarial"]
     noisy = terms(0, REAL, moment(), objective="wgan", instance_noise=0.5)["adversarial"]
     assert plain.item() != noisy.item()
-    augment = Augment(AugmentConfig(probability=Schedule(start=1.0)), [lambda x, _: 2.0 * x])
-    doubled = terms(0, REAL, moment(), augment, objective="wgan", r1=2.0)
+    always = AugmentConfig(probability=Schedule(start=1.0))
+    doubled = terms(0, REAL, moment(), [lambda x, _: 2.0 * x], objective="wgan", r1=2.0, augment=always)
     assert doubled["adversarial"].item() == pytest.approx(2.0 * plain.item(), rel=1e-5)
     # The gradient is taken before the augmentation, which doubles it.
     assert doubled["r1"].item() == pytest.approx(4.0 * 25.0)
@@ -155,7 +154,7 @@ def test_options_that_do_not_go_together_are_refused(options: dict[str, Any], wo
 @pytest.mark.parametrize("layer", [nn.Dropout(0.1), nn.BatchNorm1d(2)])
 def test_an_estimate_refuses_a_discriminator_that_is_never_twice_the_same(layer: nn.Module) -> None:
     modules = {"generator": Shift(), "discriminator": nn.Sequential(nn.Linear(2, 2), layer, nn.Linear(2, 1))}
-    with pytest.raises(AssertionError, match="approx"):
+    with pytest.raises(RecipeError, match="approx"):
         latent_game(modules, z_dim=2, config=LatentGameConfig(penalty_impl="approx"))
 
 
@@ -182,10 +181,10 @@ def test_feature_matching_is_for_the_generator_alone() -> None:
     modules = {"generator": Shift(), "discriminator": Watching()}
     game = latent_game(modules, z_dim=2, config=LatentGameConfig(objective="hinge", feature_matching=3.0))
     at = moment()
-    found = game.phases[1].terms(REAL, at)["features"]
+    found = game.phases[1].terms(REAL, at)["feature_matching"]
     apart = at.normal("z", 4, 2).mean(0) - REAL["real"].mean(0)
     assert found.item() == pytest.approx(3.0 * 4.0 * apart.square().sum().item(), rel=1e-5)
-    assert "features" not in game.phases[0].terms(REAL, at)
+    assert "feature_matching" not in game.phases[0].terms(REAL, at)
     with pytest.raises(AssertionError, match="features"):
         latent_game(
             {"generator": Shift(), "discriminator": Slope()}, z_dim=2, config=LatentGameConfig(feature_matching=1.0)
@@ -231,8 +230,21 @@ def test_what_is_frozen_stays_so_in_the_steps_ahead() -> None:
     assert loss == pytest.approx(-(at.normal("z", 4, 2).mean(0) @ SLOPE).item(), rel=1e-5)
 
 
-def test_labels_and_the_replay_buffer_do_not_go_together() -> None:
-    with pytest.raises(AssertionError, match="label"):
+def test_past_fakes_keep_their_labels_and_never_meet_a_pair() -> None:
+    """D = x·w + label, fakes are z + label: what the buffer gives back is judged with the label it was made with."""
+    modules = {"generator": Shift(), "discriminator": Slope()}
+    game = latent_game(modules, z_dim=2, config=LatentGameConfig(objective="wgan", replay=4))
+    for step in range(3):
+        label = torch.full((4,), 10.0 * step)
+        loss = game.phases[0].terms(REAL | {"label": label}, moment(step=step))["adversarial"].item()
+        state = game.extras["replay"].state()
+        assert ((state["stored"].mean(1) - state["condition-0"]).abs() < 5.0).all()
+        made = sum((moment(step=n).normal("z", 4, 2) + 10.0 * n).sum(0) @ SLOPE + 40.0 * n for n in range(step + 1))
+        kept = (state["stored"] @ SLOPE + state["condition-0"]).sum()
+        if step == 1:  # all that was made is shown now or kept
+            real = (REAL["real"] @ SLOPE + label).mean()
+            assert loss == pytest.approx(((made - kept) / 4 - real).item(), rel=1e-4)
+    with pytest.raises(AssertionError, match="other conditions"):
         terms(0, REAL | {"label": torch.zeros(4)}, moment(), replay=4)
 
 
@@ -262,10 +274,10 @@ def test_the_gamma_found_multiplies_both_penalties() -> None:
 
 
 def test_adaptive_augmentation_is_shown_the_logits() -> None:
-    adaptive = Adaptive(AdaptiveConfig(interval=1, ramp=40.0), pairs=False)
-    augment = Augment(AugmentConfig(), [lambda x, _: x + 1.0], adaptive=adaptive)
+    augment = AugmentConfig(adaptive=AdaptiveConfig(interval=1, ramp=40.0))
+    config = LatentGameConfig(objective="nonsaturating", augment=augment)
     modules = {"generator": Shift(), "discriminator": Slope()}
-    game = latent_game(modules, z_dim=2, augment=augment, adaptive=adaptive)
+    game = latent_game(modules, z_dim=2, config=config, transforms=[lambda x, _: x + 1.0])
     reals = {"real": torch.ones(4, 2)}  # logits 7, all known
     for step in range(2):
         game.phases[0].terms(reals, moment(step=step))
@@ -280,9 +292,6 @@ def everything() -> tuple[dict[str, nn.Module], Game]:
     """A game with every option that has memory, draws or buffers of its own."""
     with seeded(0, "modules"):
         modules: dict[str, nn.Module] = {"generator": toys.mlp(2, 2), "discriminator": toys.mlp(2, 1)}
-    normalise_spectrally(modules["discriminator"])
-    adaptive = Adaptive(AdaptiveConfig(start=0.3, interval=2, ramp=200.0), pairs=True)
-    augment = Augment(AugmentConfig(), [lambda x, draws: x + 0.1 * draws[:, :2]], adaptive=adaptive)
     config = LatentGameConfig(
         r1=Schedule(start=0.2),
         r2=Schedule(start=0.2),
@@ -291,8 +300,10 @@ def everything() -> tuple[dict[str, nn.Module], Game]:
         instance_noise=Schedule(start=0.1),
         replay=10,
         unrolled=1,
+        spectral=True,
+        augment=AugmentConfig(adaptive=AdaptiveConfig(start=0.3, interval=2, ramp=200.0)),
     )
-    return modules, latent_game(modules, z_dim=2, config=config, augment=augment, adaptive=adaptive)
+    return modules, latent_game(modules, z_dim=2, config=config, transforms=[lambda x, draws: x + 0.1 * draws[:, :2]])
 
 
 def run(folder: Path, steps: int, budget: int = 10) -> dict[str, dict[str, Tensor]]:
@@ -319,9 +330,8 @@ def test_every_memory_survives_a_restart_bit_for_bit(tmp_path: Path) -> None:
 def test_frozen_blocks_stand_still_and_the_rest_moves(tmp_path: Path) -> None:
     with seeded(0, "modules"):
         modules: dict[str, nn.Module] = {"generator": toys.mlp(2, 2), "discriminator": toys.mlp(2, 1)}
-    freeze_first(modules["discriminator"], 1)
     before = {name: value.clone() for name, value in modules["discriminator"].state_dict().items()}
-    game = latent_game(modules, z_dim=2, config=LatentGameConfig(r1=Schedule(start=0.2), unrolled=1))
+    game = latent_game(modules, z_dim=2, config=LatentGameConfig(r1=Schedule(start=0.2), unrolled=1, freeze=1))
     config = TrainConfig(budget="3 steps", batch_size=4, tensorboard=False)
     Trainer(modules, game, toys.Ring(), config, tmp_path, quiet=True).run()
     after = modules["discriminator"].state_dict()

@@ -1,15 +1,11 @@
 """The order of batches is a pure function of the step."""
 
-import os
-import signal
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from audiogan.adversarial import loader as module
 from audiogan.adversarial.game import Game, Phase, Repeats
 from audiogan.adversarial.loader import Loader, item_seeds, request
 from audiogan.errors import CorpusError
@@ -117,43 +113,3 @@ def test_a_batch_may_be_larger_than_the_dataset() -> None:
 def test_an_empty_dataset_is_refused() -> None:
     with pytest.raises(CorpusError, match="0 examples"):
         Loader(toys.Ring(0), Game([phase()]), batch_size=1, n_steps=1, seed=0)
-
-
-class Deadly(Numbers):
-    """Ends the worker process that fetches from it, so many times."""
-
-    def __init__(self, folder: Path, deaths: int) -> None:
-        super().__init__()
-        self.folder = folder
-        self.deaths = deaths
-        self.home = os.getpid()
-
-    def fetch(self, indices: list[int], seeds: list[int]) -> dict[str, torch.Tensor]:
-        if os.getpid() != self.home and indices[0] == 3 and len(list(self.folder.iterdir())) < self.deaths:
-            (self.folder / str(os.getpid())).touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().fetch(indices, seeds)
-
-
-@pytest.mark.parametrize("deaths", [1, 9])
-def test_no_batch_is_lost_with_a_worker(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, deaths: int
-) -> None:
-    monkeypatch.setattr(module, "WORKER_TIMEOUT_SECONDS", 1.0)
-    game = Game([phase()])
-    deadly = loader(game, workers=1)
-    deadly.dataset = Deadly(tmp_path, deaths)
-    assert drawn(deadly) == drawn(loader(game))
-    assert caplog.text.count("starting new worker processes") == min(deaths, 3)
-    assert ("fetching in the training process" in caplog.text) == (deaths > 3)
-
-
-def test_a_mistake_in_the_dataset_is_not_taken_for_a_dead_worker() -> None:
-    class Broken(Numbers):
-        def fetch(self, indices: list[int], seeds: list[int]) -> dict[str, torch.Tensor]:
-            raise RuntimeError("no such note")
-
-    broken = loader(Game([phase()]), workers=1)
-    broken.dataset = Broken()
-    with pytest.raises(RuntimeError, match="no such note"):
-        drawn(broken)

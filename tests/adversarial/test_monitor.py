@@ -1,13 +1,18 @@
 """The record of a run: lines, windows, hooks, a refusing disk, progress."""
 
 import json
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from audiogan.adversarial import view
+from audiogan.adversarial.ema import Averages
 from audiogan.adversarial.monitor import Hook, Monitor, drop_after
+from tests.adversarial import toys
 
 
 def monitor(folder: Path, **options: Any) -> Monitor:
@@ -61,6 +66,25 @@ def test_waiting_and_pauses_are_told_apart(tmp_path: Path) -> None:
     assert line["wait_share"] == pytest.approx(1.0 / 8.0, rel=0.01)
     assert line["items_per_second"] == pytest.approx(4 * 4 / 8.0, rel=0.01)
     assert line["d/ms"] == pytest.approx(3e3 / 4)
+
+
+@pytest.mark.parametrize(("owner", "name", "ms"), [(Averages, "update", 10.0), (Monitor, "_write", 2.5)])
+def test_what_the_engine_does_between_moves_is_no_waiting_for_data(
+    owner: type, name: str, ms: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, usual = [0.0], getattr(owner, name)
+
+    def slow(*given: Any) -> None:
+        now[0] += 0.01
+        usual(*given)
+
+    monkeypatch.setattr(owner, name, slow)
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    toys.plain_trainer(tmp_path).run()
+    recorded = [line for line in lines(tmp_path) if "ms_per_step" in line]
+    assert len(recorded) == 3
+    assert recorded[1]["engine/ms"] == pytest.approx(ms)  # every step, or once in a window of four
+    assert [line["wait_share"] for line in recorded] == [0.0, 0.0, 0.0]
 
 
 def test_lines_after_the_resumed_step_and_half_lines_are_dropped(tmp_path: Path) -> None:
@@ -147,3 +171,19 @@ def test_a_bar_is_drawn_on_a_terminal(
         record.end_step(4)
         record.record(4, {})
     assert "4/8 steps" in capsys.readouterr().err
+
+
+def test_the_bar_takes_no_time_from_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    now, threads = [0.0], threading.active_count()
+    monkeypatch.setattr(view.time, "monotonic", lambda: now[0])
+    record = monitor(tmp_path, quiet=False)
+    with record.opened(0):
+        assert threading.active_count() == threads  # nobody draws it meanwhile
+        capsys.readouterr()
+        for done, moment in ((1, 0.4), (2, 0.6), (3, 0.7)):
+            now[0] = moment
+            record.end_step(done)
+            assert ("2/8 steps" in capsys.readouterr().err) == (done == 2)

@@ -4,7 +4,9 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
+from audiogan.adversarial.craft import CraftConfig
 from audiogan.adversarial.objective import (
     OBJECTIVES,
     Objective,
@@ -31,6 +33,7 @@ def logits(*values: float) -> torch.Tensor:
         ("rpgan", softplus(-3.0)),
         ("nonsaturating", softplus(-2.0) + softplus(-1.0)),
         ("minimax", softplus(-2.0) + softplus(-1.0)),
+        ("smoothed", 0.9 * softplus(-2.0) + 0.1 * softplus(2.0) + softplus(-1.0)),
         ("hinge", 0.0),
         ("lsgan", 0.5 + 0.5),
         ("wgan", -3.0),
@@ -46,6 +49,7 @@ def test_discriminator_loss_of_one_pair(name: Objective, expected: float) -> Non
         ("rpgan", softplus(3.0)),
         ("nonsaturating", softplus(1.0)),
         ("minimax", -softplus(-1.0)),
+        ("smoothed", softplus(1.0)),
         ("hinge", 1.0),
         ("lsgan", 2.0),
         ("wgan", 1.0),
@@ -65,6 +69,18 @@ def test_rpgan_compares_within_pairs() -> None:
     crossed = discriminator_loss("rpgan", logits(5.0, -5.0), logits(-5.0, 5.0))
     assert paired.item() == pytest.approx(LOG2)
     assert crossed.item() == pytest.approx((softplus(-10.0) + softplus(10.0)) / 2)
+
+
+def test_smoothed_labels_leave_a_sure_discriminator_worse_off() -> None:
+    """The best verdict on reals is the one that says 90 %: log(0.9 / 0.1)."""
+    logit = torch.tensor([math.log(9.0)], requires_grad=True)
+    (slope,) = torch.autograd.grad(discriminator_loss("smoothed", logit, logits(0.0)), logit)
+    assert slope.item() == pytest.approx(0.0, abs=1e-6)
+
+
+def test_an_unknown_loss_is_answered_with_those_there_are() -> None:
+    with pytest.raises(ValidationError, match="'logistic'; expected one of rpgan, nonsaturating, minimax, smoothed"):
+        CraftConfig(objective="logistic")
 
 
 def test_logits_of_unequal_shape_are_a_bug() -> None:

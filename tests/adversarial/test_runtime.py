@@ -112,7 +112,7 @@ def test_two_processes_train_as_one(tmp_path: Path) -> None:
         "MASTER_ADDR": "127.0.0.1",
         "MASTER_PORT": str(free_port()),
     }
-    command = [sys.executable, toys.__file__, str(tmp_path / "two"), "plain"]
+    command = [sys.executable, toys.__file__, str(tmp_path / "two")]
     ranks = [
         subprocess.Popen(command, env=shared | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True)
         for rank in ("0", "1")

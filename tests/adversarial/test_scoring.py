@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from audiogan.adversarial.checkpoint import read_checkpoint
-from audiogan.adversarial.config import Stopped, TrainConfig
+from audiogan.adversarial.config import TrainConfig
 from audiogan.adversarial.game import Batch, Game, Moment, Phase
 from audiogan.adversarial.monitor import Hook
 from audiogan.adversarial.scoring import ScoreConfig, Scoring, Standing, overfitting
@@ -154,50 +154,7 @@ def test_patience_waits_for_its_share(tmp_path: Path) -> None:
     assert (ended.step, ended.reason) == (8, "plateau")
 
 
-def test_a_metric_that_raises_is_missing_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    def scores(step: int) -> dict[str, float]:
-        if step > 2:
-            raise RuntimeError("no ears")
-        return {"distance": 1.0}
-
-    def probes(_: int) -> dict[str, Tensor]:
-        raise ValueError("no discriminator")
-
-    ended = counting(tmp_path, scores, probes, score={"patience": 0.3, "patience_from": 0.0}).run()
-    assert (ended.step, ended.reason) == (10, "budget")
-    assert {"step": 3, "hook": "score", "failed": "RuntimeError: no ears"} in lines(tmp_path)
-    assert {"step": 1, "hook": "probe", "failed": "ValueError: no discriminator"} in lines(tmp_path)
-    assert "hook score failed at step 3; training goes on" in caplog.text
-
-
 # ---- alarms
-
-
-def vary(values: list[float]) -> Callable[[int], dict[str, float]]:
-    return lambda step: {"distance": 1.0, "variety": values[step - 1]}
-
-
-def test_a_collapse_is_told_after_two_scores(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    values = [0.9, 0.1, 0.9, 0.9, 0.1, 0.2, 0.1, 0.1, 0.1, 0.1]
-    ended = counting(tmp_path, vary(values)).run()
-    assert (ended.step, ended.exit_code, ended.warnings) == (10, 0, ("collapsed",))
-    assert caplog.text.count("mode collapse") == 1
-    assert "step 6: mode collapse: fakes vary 0.20 times as much as reals" in caplog.text
-
-
-def test_a_collapse_can_stop_the_run_with_exit_code_4(tmp_path: Path) -> None:
-    trained = counting(tmp_path, vary([0.9, 0.1, 0.1, *[0.9] * 7]), score={"on_collapse": "stop"})
-    ended = trained.run()
-    assert ended == Stopped(3, tmp_path / "checkpoints" / "step-00000003", 4, "collapsed", ("collapsed",))
-    assert ended.checkpoint.is_dir()
-    assert trained.saver.take_best() == 1
-
-
-def test_fakes_that_are_alike_at_the_beginning_are_no_collapse_but_later_they_are(tmp_path: Path) -> None:
-    begun = counting(tmp_path / "begun", vary([0.0, 0.1, 0.3, *[0.9] * 7]), score={"on_collapse": "stop"})
-    assert begun.run().step == 10
-    constant = counting(tmp_path / "constant", vary([0.0] * 10), score={"on_collapse": "stop"})
-    assert (constant.run().step, constant.standing.n_collapsed) == (4, 2)
 
 
 def test_overfitting_is_where_held_out_items_lie_between_training_items_and_fakes() -> None:

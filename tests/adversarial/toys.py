@@ -1,17 +1,10 @@
-"""Small games that train in seconds, shared by the tests of the trainer and run as a script by the kill test.
+"""Small games that train in seconds, shared by the tests of the trainer.
 
-As a script, `toys.py FOLDER BUDGET N_FILES` trains one game to the end and then again, disturbed: killed at random
-moments, killed in the middle of each of the `N_FILES` files of a checkpoint, and stopped by signals. It writes as JSON
-how the attempts ended. `toys.py FOLDER plain` trains a game that several processes can share.
+As a script, `toys.py FOLDER` trains a game that several processes can share.
 """
 
 import hashlib
-import json
-import os
-import random
-import signal
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -147,8 +140,8 @@ def plain_trainer(folder: Path) -> Trainer:
 
 def digest(folder: Path) -> str:
     """Return a sum over all tensors and numbers of the newest checkpoint."""
-    newest = max((folder / "checkpoints").glob("step-*"))
-    found = checkpoint.read_checkpoint(newest)
+    store = checkpoint.Store(folder)
+    found = checkpoint.read_checkpoint(store.path(store.steps()[-1]))
     total = hashlib.sha256(repr(sorted(found.state.items())).encode())
     for stem in sorted(found.tensors):
         for name, tensor in sorted(found.tensors[stem].items()):
@@ -156,71 +149,8 @@ def digest(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _train_in_child(folder: Path, budget: str, deadly_write: int = 0) -> int:
-    """Fork a process that trains and return its id; fork spares it the import of torch."""
-    child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            if deadly_write:
-                _die_at_write(deadly_write)
-            code = trainer(folder, budget, score=SCORE).run().exit_code
-        finally:
-            os._exit(code)
-    return child
-
-
-def _die_at_write(number: int) -> None:
-    """Let the process kill itself in the middle of its `number`-th file."""
-    write, left = checkpoint.write_synced, [number]
-
-    def deadly(path: Path, data: bytes) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            write(path, data[: len(data) // 2])
-            os.kill(os.getpid(), signal.SIGKILL)
-        write(path, data)
-
-    checkpoint.write_synced = deadly
-
-
-def _end(child: int) -> int:
-    """Return minus the signal or the exit code of a finished child."""
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def disturb(folder: Path, budget: str, times: int, number: int) -> tuple[list[int], list[int]]:
-    """Signal a training at random moments, then let it finish; return ends and saved steps."""
-    chance, ends, saved = random.Random(times), [], []
-    for _ in range(times):
-        child = _train_in_child(folder, budget)
-        time.sleep(chance.uniform(0.02, 0.4))
-        os.kill(child, number)
-        ends.append(_end(child))
-        saved.append(max(checkpoint.Store(folder).steps(), default=0))
-    return [*ends, _end(_train_in_child(folder, budget))], saved
-
-
-def die_at_every_write(folder: Path, budget: str, n_files: int) -> list[int]:
-    """Kill a training in the middle of each file of a checkpoint in turn, then let it finish; return ends."""
-    ends = [_end(_train_in_child(folder, budget, deadly_write=number)) for number in range(1, n_files + 1)]
-    return [*ends, _end(_train_in_child(folder, budget))]
-
-
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    torch.optim.AdamW([torch.zeros(1)]).step()  # imports what every child would have to import again
-    root, length = Path(sys.argv[1]), sys.argv[2]
-    if length == "plain":
-        plain = plain_trainer(root)
-        plain.run()
-        plain.runtime.close()
-        sys.exit(0)
-    outcome: dict[str, Any] = {
-        "alone": _end(_train_in_child(root / "alone", length)),
-        "kills": disturb(root / "kills", length, 20, signal.SIGKILL),
-        "writes": die_at_every_write(root / "writes", length, int(sys.argv[3])),
-        "terms": disturb(root / "terms", length, 3, signal.SIGTERM),
-        "interrupts": disturb(root / "interrupts", length, 3, signal.SIGINT),
-    }
-    sys.stdout.write(json.dumps(outcome))
+    plain = plain_trainer(Path(sys.argv[1]))
+    plain.run()
+    plain.runtime.close()

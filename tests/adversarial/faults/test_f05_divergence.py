@@ -1,6 +1,6 @@
-"""Divergence: back to the last good checkpoint with smaller steps and other draws, three times, then the end."""
+"""F5: divergence. Back to the last good checkpoint with smaller steps and other draws, three times, then the end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from audiogan.adversarial.checkpoint import Store
 from audiogan.adversarial.config import TrainConfig
 from audiogan.adversarial.game import Game, Moment, OptimizerConfig, Phase
 from audiogan.adversarial.monitor import Hook
@@ -18,14 +19,6 @@ from audiogan.errors import TrainingError
 from tests.adversarial import toys
 
 Seen = list[tuple[int, float, float, float]]
-
-
-@pytest.fixture(autouse=True)
-def _single_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def poisoned(folder: Path, seen: Seen, poison: Any, **options: Any) -> Trainer:
@@ -118,6 +111,43 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path: Path) -> None:
     assert trained.store.steps() == [6, 9, 10]
 
 
+@pytest.mark.parametrize("at", [4, 5], ids=["found in the next step", "found by the save"])
+def test_a_gradient_that_is_not_a_number_is_found_within_a_step(tmp_path: Path, at: int) -> None:
+    seen: Seen = []
+    trained = poisoned(tmp_path, seen, lambda *_: 1.0)
+    weight, poison = trained.modules["generator"].get_parameter("weight"), iter([True])
+    weight.register_hook(lambda grad: grad * torch.nan if seen[-1][0] == at and next(poison, False) else grad)
+    assert trained.run().step == 10
+    assert trained.recovery.times == 1
+    assert [step for step, *_ in seen] == [*range(6), *range(3, 10)], "back to the checkpoint of step 3"
+    assert bool(torch.isfinite(trained.averages["generator"].get_parameter("weight")).all())
+
+
+@pytest.mark.parametrize(("n_bad", "times"), [(1, 1), (3, 3), (4, None)])
+def test_batches_that_are_not_numbers_are_passed_over_three_times(
+    tmp_path: Path, n_bad: int, times: int | None
+) -> None:
+    class Poisoned(toys.Ring):
+        left = n_bad
+
+        def fetch(self, indices: list[int], seeds: list[int]) -> dict[str, Tensor]:
+            batch = super().fetch(indices, seeds)
+            if len(seen) < 7 or self.left == 0:
+                return batch
+            self.left -= 1
+            return {"real": batch["real"] * torch.nan}
+
+    seen: Seen = []
+    trained = poisoned(tmp_path, seen, lambda *_: 1.0)
+    trained.dataset = Poisoned()
+    if times is None:
+        with pytest.raises(TrainingError, match="last good checkpoint .*step-00000006"):
+            trained.run()
+    else:
+        assert trained.run().exit_code == 0
+        assert trained.recovery.times == times
+
+
 def test_a_killed_run_repeats_its_going_back(tmp_path: Path) -> None:
     def run(name: str, stop: int) -> Trainer:
         seen: Seen = []
@@ -141,6 +171,26 @@ def test_a_killed_run_repeats_its_going_back(tmp_path: Path) -> None:
 def _interrupt(step: int, stop: int) -> None:
     if step == stop:
         raise KeyboardInterrupt
+
+
+def test_two_processes_go_back_together_when_the_loss_of_one_is_not_a_number(
+    together: tuple[Path, dict[str, Any]],
+) -> None:
+    folder, outcome = together
+    assert outcome["poisoned"]["code"] == outcome["poisoned one"]["code"] == 0
+    assert outcome["poisoned"]["failures"] == []
+    two, one, calm = (Store(folder / name).load_newest() for name in ("poisoned", "poisoned one", "alone"))
+    assert two is not None
+    assert one is not None
+    assert calm is not None
+    assert (two.step, two.state["rollbacks"], calm.state["rollbacks"]) == (12, 1, 0)
+    sums = [(folder / "poisoned" / f"weights-{rank}").read_text() for rank in (0, 1)]
+    assert sums[0] == sums[1]
+    for stem in ("generator", "discriminator", "ema"):
+        for name, tensor in two.tensors[stem].items():
+            assert torch.allclose(tensor, one.tensors[stem][name], atol=2e-6), f"{stem} {name}"
+    moved = [found.tensors["generator"]["0.weight"] for found in (two, calm)]
+    assert not torch.allclose(moved[0], moved[1], atol=1e-5), "other draws after going back"
 
 
 def test_lines_of_the_way_that_was_given_up_are_dropped(tmp_path: Path) -> None:

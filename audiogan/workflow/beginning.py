@@ -1,0 +1,110 @@
+"""What a run keeps of its beginning, so that it can begin again when it is killed before its first checkpoint.
+
+`begin.json` beside the recipe names the model that the run began with and everything its corpus held. It stays on this
+computer: neither the model's card nor the model has anything of it.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from audiogan.corpus.names import escape
+from audiogan.errors import CheckpointError
+from audiogan.workflow.contents import Contents, contents_of, difference, fingerprint_of
+from audiogan.workflow.outputs import write_json
+
+BEGIN = "begin.json"
+CORPUS_CHANGED = "corpus_changed"
+
+
+def keep_beginning(run: Path, init: str | Path | None, prepared: Path) -> None:
+    """Write what a run begins with.
+
+    Args:
+        run: Its folder.
+        init: The model whose weights it begins with.
+        prepared: The corpus in the cache.
+
+    Raises:
+        OutputError: The folder cannot be written.
+    """
+    place = None if init is None else str(Path(init).resolve() if Path(init).exists() else init)
+    write_json(run / BEGIN, {"init": place, "contents": contents_of(prepared)})
+
+
+def has_saved(run: Path) -> bool:
+    """Return whether a run has ever saved a checkpoint, whole or damaged since.
+
+    Args:
+        run: Its folder.
+    """
+    return any(re.match(r"step-\d", path.name) for path in (run / "checkpoints").glob("step-*"))
+
+
+def init_of(run: Path) -> str | None:
+    """Return the model that a run began with, None where it began from nothing or is of an earlier version.
+
+    Args:
+        run: Its folder.
+    """
+    found = _beginning(run).get("init")
+    return None if found is None else str(found)
+
+
+def check_parent(run: Path, name: str, sha256: str, known: str | None) -> None:
+    """Refuse a model that has changed since a run began with it.
+
+    Args:
+        run: The run's folder.
+        name: The model.
+        sha256: Of its weights now.
+        known: Of its weights when the run began; None for unknown.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    if known is not None and sha256 != known:
+        told = f"{escape(run)}: began with another model than {escape(name)} is now; expected the same weights"
+        raise CheckpointError(f"{told}, since nothing was saved yet; start it again in another folder")
+
+
+def fingerprint(prepared: Path) -> str:
+    """Return a hash of what a prepared corpus holds; empty where that is not known.
+
+    Args:
+        prepared: Its folder in the cache.
+    """
+    return fingerprint_of(contents_of(prepared))
+
+
+@contextmanager
+def naming_changes(run: Path, prepared: Path) -> Iterator[None]:
+    """Say in words how the corpus differs from the one that a run began with, where it refuses to go on for that.
+
+    Args:
+        run: The run's folder.
+        prepared: The corpus in the cache.
+
+    Raises:
+        CheckpointError: As inside the block.
+    """
+    try:
+        yield
+    except CheckpointError as error:
+        if error.reason != CORPUS_CHANGED:
+            raise
+        before: Contents = _beginning(run).get("contents") or {}
+        told = difference(before, contents_of(prepared)) if before else "what it held before is not known"
+        advice = "prepare it as before, or go on with --corpus-changed"
+        raise CheckpointError(f"{error}: {told}; {advice}", CORPUS_CHANGED) from None
+
+
+def _beginning(run: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((run / BEGIN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
