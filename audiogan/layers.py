@@ -99,6 +99,8 @@ class GridConv(nn.Module):
             every track sees the same grid); the output always has the full axis.
     """
 
+    inputs_first = True  # of the axes of `weight`; read where a weight is to be seen as a matrix
+
     def __init__(
         self,
         in_channels: int,

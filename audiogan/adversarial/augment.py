@@ -12,7 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
 
-from audiogan.adversarial.adaptive import Adaptive
+from audiogan.adversarial.adaptive import Adaptive, AdaptiveConfig
 from audiogan.adversarial.game import Moment
 from audiogan.adversarial.schedule import Schedule
 
@@ -28,12 +28,17 @@ class AugmentConfig(BaseModel):
         default=Schedule(start=0.0),
         description="Probability of each transform for each example, in [0, 1].",
     )
+    adaptive: AdaptiveConfig | None = Field(
+        default=None, description="Let the probability follow what D knows by heart, instead of a schedule."
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "AugmentConfig":
         ends = (self.probability.start, self.probability.end or 0.0)
         if not all(0.0 <= value <= 1.0 for value in ends):
             raise ValueError(f"augmentation probability from {ends[0]} to {ends[1]}; expected values in [0, 1]")
+        if self.adaptive is not None and any(ends):
+            raise ValueError("probability and adaptive are two ways to say how often; expected one of them")
         return self
 
 

@@ -2,7 +2,8 @@
 
 An exponential moving average whose half-life is capped at a share of the examples seen since its start, so that the
 average forgets the random beginning (the ramp of arXiv 2006.06676). Buffers are copied, not averaged. The weight of
-an update is a pure function of the step, so nothing but the averaged tensors needs saving.
+an update is a pure function of the step, so nothing but the averaged tensors needs saving. A length that is chosen
+after training comes from other averages, see `audiogan.adversarial.posthoc`.
 """
 
 import copy
@@ -13,6 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
+from audiogan.adversarial.posthoc import PosthocConfig
+
 
 class AveragesConfig(BaseModel):
     """How long an average remembers."""
@@ -22,6 +25,9 @@ class AveragesConfig(BaseModel):
     half_life: float = Field(default=500_000.0, ge=0.0, description="Examples after which an old weight counts half.")
     ramp: float | None = Field(
         default=0.05, gt=0.0, description="Cap of the half-life as a share of the examples seen; null for none."
+    )
+    posthoc: PosthocConfig | None = Field(
+        default=None, description="Keep what is needed to choose the length after training; null for no."
     )
 
 

@@ -1,70 +1,102 @@
 """Turn logits for real and fake examples into the loss of either player.
 
-With r = D(x), f = D(G(z)) and s = softplus, the table of losses: minimax and non-saturating (arXiv 1406.2661), hinge
-(arXiv 1705.02894), least squares (arXiv 1611.04076), Wasserstein (arXiv 1701.07875) and relativistic pairs (arXiv
-1807.00734). Beside it a term for G alone, feature matching. Means are over the batch and over every logit of an
-example. Losses are computed in float32.
+One function per loss, with r = D(x), f = D(G(z)) and s = softplus: minimax and non-saturating (arXiv 1406.2661), with
+one-sided label smoothing (arXiv 1606.03498), hinge (arXiv 1705.02894), least squares (arXiv 1611.04076), Wasserstein
+(arXiv 1701.07875) and relativistic pairs (arXiv 1807.00734). Beside them a term for G alone, feature matching. Means
+are over the batch and over every logit of an example. Losses are computed in float32.
 """
 
-from collections.abc import Sequence
-from typing import Literal, get_args
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F
+from pydantic import AfterValidator
 from torch import Tensor
 
-Objective = Literal["rpgan", "nonsaturating", "minimax", "hinge", "lsgan", "wgan"]
-OBJECTIVES: tuple[Objective, ...] = get_args(Objective)
+Losses = tuple[Tensor, Tensor]
+"""What D and what G minimises, zero-dimensional."""
+SMOOTH = 0.9
+"""What `smoothed` asks of reals in place of 1 (arXiv 1606.03498, section 3.4)."""
+
+
+def rpgan(real: Tensor, fake: Tensor) -> Losses:
+    """Relativistic pairs: s(-(r-f)) and s(-(f-r)); item i is paired with item i, which must carry the same label."""
+    return F.softplus(fake - real).mean(), F.softplus(real - fake).mean()
+
+
+def nonsaturating(real: Tensor, fake: Tensor) -> Losses:
+    """Return s(-r) + s(f) and s(-f)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean(), F.softplus(-fake).mean()
+
+
+def minimax(real: Tensor, fake: Tensor) -> Losses:
+    """Return s(-r) + s(f) and -s(f)."""
+    return F.softplus(-real).mean() + F.softplus(fake).mean(), -F.softplus(fake).mean()
+
+
+def smoothed(real: Tensor, fake: Tensor) -> Losses:
+    """Return 0.9 s(-r) + 0.1 s(r) + s(f) and s(-f): D is asked to be 90 % sure of reals."""
+    on_real = SMOOTH * F.softplus(-real) + (1.0 - SMOOTH) * F.softplus(real)
+    return on_real.mean() + F.softplus(fake).mean(), F.softplus(-fake).mean()
+
+
+def hinge(real: Tensor, fake: Tensor) -> Losses:
+    """Return relu(1-r) + relu(1+f) and -f."""
+    return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean(), -fake.mean()
+
+
+def lsgan(real: Tensor, fake: Tensor) -> Losses:
+    """Return (r-1)²/2 + f²/2 and (f-1)²/2."""
+    return 0.5 * (real - 1.0).square().mean() + 0.5 * fake.square().mean(), 0.5 * (fake - 1.0).square().mean()
+
+
+def wgan(real: Tensor, fake: Tensor) -> Losses:
+    """Return f - r and -f."""
+    return fake.mean() - real.mean(), -fake.mean()
+
+
+LOSSES = (rpgan, nonsaturating, minimax, smoothed, hinge, lsgan, wgan)
+OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Losses]] = {loss.__name__: loss for loss in LOSSES}
+RELATIVISTIC = ("rpgan",)
+"""Losses in which G, too, reads the verdict on reals, and which compare within pairs."""
+
+
+def _known(name: str) -> str:
+    if name not in OBJECTIVES:
+        raise ValueError(f"objective {name!r}; expected one of {', '.join(OBJECTIVES)}")
+    return name
+
+
+Objective = Annotated[str, AfterValidator(_known)]
 
 
 def discriminator_loss(name: Objective, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     """Return the loss that D minimises, zero-dimensional float32.
 
     Args:
-        name: `rpgan` s(-(r-f)); `nonsaturating` and `minimax` s(-r) + s(f); `hinge` relu(1-r) + relu(1+f);
-            `lsgan` (r-1)²/2 + f²/2; `wgan` f - r.
-        real_logits: `(batch, ...)`; for `rpgan` item i is paired with fake item i, which must carry the same label.
+        name: One of `OBJECTIVES`.
+        real_logits: `(batch, ...)`.
         fake_logits: The same shape.
     """
     assert real_logits.shape == fake_logits.shape, (real_logits.shape, fake_logits.shape)
-    real, fake = real_logits.float(), fake_logits.float()
-    match name:
-        case "rpgan":
-            return F.softplus(fake - real).mean()
-        case "nonsaturating" | "minimax":
-            return F.softplus(-real).mean() + F.softplus(fake).mean()
-        case "hinge":
-            return F.relu(1.0 - real).mean() + F.relu(1.0 + fake).mean()
-        case "lsgan":
-            return 0.5 * (real - 1.0).square().mean() + 0.5 * fake.square().mean()
-        case "wgan":
-            return fake.mean() - real.mean()
-    raise AssertionError(f"objective {name!r}; expected one of {OBJECTIVES}")
+    return OBJECTIVES[name](real_logits.float(), fake_logits.float())[0]
 
 
 def generator_loss(name: Objective, real_logits: Tensor | None, fake_logits: Tensor) -> Tensor:
     """Return the loss that G minimises, zero-dimensional float32.
 
     Args:
-        name: `rpgan` s(-(f-r)); `nonsaturating` s(-f); `minimax` -s(f); `hinge` and `wgan` -f; `lsgan` (f-1)²/2.
-        real_logits: `(batch, ...)`, read by `rpgan` only; None otherwise.
+        name: One of `OBJECTIVES`.
+        real_logits: `(batch, ...)`, read by relativistic losses only; None otherwise.
         fake_logits: `(batch, ...)`.
     """
     fake = fake_logits.float()
-    match name:
-        case "rpgan":
-            assert real_logits is not None, "rpgan compares fakes with reals"
-            assert real_logits.shape == fake_logits.shape, (real_logits.shape, fake_logits.shape)
-            return F.softplus(real_logits.float() - fake).mean()
-        case "nonsaturating":
-            return F.softplus(-fake).mean()
-        case "minimax":
-            return -F.softplus(fake).mean()
-        case "hinge" | "wgan":
-            return -fake.mean()
-        case "lsgan":
-            return 0.5 * (fake - 1.0).square().mean()
-    raise AssertionError(f"objective {name!r}; expected one of {OBJECTIVES}")
+    if name not in RELATIVISTIC:
+        return OBJECTIVES[name](fake, fake)[1]  # its half for G reads no reals
+    assert real_logits is not None, f"{name} compares fakes with reals"
+    assert real_logits.shape == fake_logits.shape, (real_logits.shape, fake_logits.shape)
+    return OBJECTIVES[name](real_logits.float(), fake)[1]
 
 
 def wgan_drift(real_logits: Tensor, weight: float) -> Tensor:

@@ -9,7 +9,7 @@ examples, so these gradients would not be per example: do not use one.
 import torch
 from torch import Tensor, nn
 
-from audiogan.adversarial.slopes import Discriminator, Slope, exact_slope, squared_gradient
+from audiogan.adversarial.slopes import Discriminator, Slope, Verdict, exact_slope, logits_of, squared_gradient
 
 
 def zero_centred(logits: Tensor, examples: Tensor, gamma: float) -> Tensor:
@@ -31,8 +31,8 @@ def r1_r2(
     gamma1: float,
     gamma2: float,
     slope: Slope | None = None,
-) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-    """Return real logits, fake logits and the penalties asked for, with one forward pass on each side.
+) -> tuple[Verdict, Verdict, dict[str, Tensor]]:
+    """Return the verdicts on reals and fakes and the penalties asked for, with one forward pass on each side.
 
     Args:
         judge_real: D for reals, a function of the example before augmentation.
@@ -44,26 +44,26 @@ def r1_r2(
         slope: Another way to measure slopes; None for double backward after both forward passes.
     """
     if slope is not None:
-        real_logits, terms = _with_slope(slope, judge_real, real, "r1", gamma1)
-        fake_logits, fake_terms = _with_slope(slope, judge_fake, fake, "r2", gamma2)
-        return real_logits, fake_logits, terms | fake_terms
+        on_real, terms = _with_slope(slope, judge_real, real, "r1", gamma1)
+        on_fake, fake_terms = _with_slope(slope, judge_fake, fake, "r2", gamma2)
+        return on_real, on_fake, terms | fake_terms
     real, fake = real.detach().requires_grad_(gamma1 > 0.0), fake.detach().requires_grad_(gamma2 > 0.0)
-    real_logits, fake_logits = judge_real(real), judge_fake(fake)
+    on_real, on_fake = judge_real(real), judge_fake(fake)
     terms = {}
     if gamma1 > 0.0:
-        terms["r1"] = zero_centred(real_logits, real, gamma1)
+        terms["r1"] = zero_centred(logits_of(on_real), real, gamma1)
     if gamma2 > 0.0:
-        terms["r2"] = zero_centred(fake_logits, fake, gamma2)
-    return real_logits, fake_logits, terms
+        terms["r2"] = zero_centred(logits_of(on_fake), fake, gamma2)
+    return on_real, on_fake, terms
 
 
 def _with_slope(
     slope: Slope, judge: Discriminator, examples: Tensor, name: str, gamma: float
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Verdict, dict[str, Tensor]]:
     if gamma <= 0.0:
         return judge(examples.detach()), {}
-    logits, squared = slope(judge, examples)
-    return logits, {name: 0.5 * gamma * squared.mean()}
+    verdict, squared = slope(judge, examples)
+    return verdict, {name: 0.5 * gamma * squared.mean()}
 
 
 def unit_centred(discriminator: Discriminator, examples: Tensor, weight: float, slope: Slope = exact_slope) -> Tensor:

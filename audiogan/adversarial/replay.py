@@ -24,34 +24,42 @@ class Replay:
     def __init__(self, size: int) -> None:
         assert size >= 1, size
         self.size = size
-        self.stored: Tensor | None = None
+        self.rows: list[Tensor] = []
 
-    def exchange(self, fakes: Tensor, moment: Moment) -> Tensor:
-        """Return as many fakes, some of them past ones, and remember new ones in their place.
+    @property
+    def stored(self) -> Tensor | None:
+        """The stored fakes, `(fake, ...)`; None before the first."""
+        return self.rows[0] if self.rows else None
+
+    def exchange(self, fakes: Tensor, moment: Moment, *conditions: Tensor) -> list[Tensor]:
+        """Return as many fakes, some of them past ones, with their conditions, and remember new ones in their place.
 
         Args:
             fakes: `(batch, ...)`; while the buffer has room they are stored and come back as they are.
             moment: Gives the draws.
+            conditions: What D is told of each, `(batch, ...)`; kept with the fake.
         """
-        fakes = fakes.detach()
-        stored = fakes[:0] if self.stored is None else self.stored.to(fakes)
-        room = self.size - len(stored)
-        self.stored = stored = torch.cat([stored, fakes[:room]])
+        new = [part.detach() for part in (fakes, *conditions)]
+        kept = self.rows or [part[:0] for part in new]
+        room = self.size - len(kept[0])
+        self.rows = kept = [torch.cat([old.to(part), part[:room]]) for old, part in zip(kept, new, strict=True)]
         if room >= len(fakes):
-            return fakes
+            return new
         # Different places, so that no stored fake is shown twice.
         places = moment.uniform("replay-places", self.size).argsort()[: len(fakes)]
         swapped = moment.uniform("replay", len(fakes))[: len(places)] < 0.5
         swapped[:room] = False
         rows, places = swapped.nonzero().squeeze(1).to(fakes.device), places[swapped].to(fakes.device)
-        shown = fakes.clone()
-        shown[rows] = stored[places]
-        stored[places] = fakes[rows]
+        shown = [part.clone() for part in new]
+        for part, old, back in zip(new, kept, shown, strict=True):
+            back[rows] = old[places]
+            old[places] = part[rows]
         return shown
 
     def state(self) -> dict[str, Any]:
-        """Return the stored fakes, and the size of the buffer."""
-        return {"size": self.size} | ({} if self.stored is None else {"stored": self.stored})
+        """Return the stored fakes with their conditions, and the size of the buffer."""
+        names = ["stored", *(f"condition-{number}" for number in range(len(self.rows) - 1))]
+        return {"size": self.size} | dict(zip(names, self.rows, strict=False))
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `state` returned.
@@ -64,5 +72,5 @@ class Replay:
         """
         if state.get("size") != self.size:
             raise CheckpointError(f"buffer of past fakes of size {state.get('size')}; expected {self.size}")
-        stored = state.get("stored")
-        self.stored = None if stored is None else stored.clone()
+        rest = sorted(name for name in state if name.startswith("condition-"))
+        self.rows = [state[name].clone() for name in ("stored", *rest) if name in state]

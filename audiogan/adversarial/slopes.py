@@ -1,6 +1,6 @@
 """Measure the slope of a discriminator at its inputs in one of three ways.
 
-All give the logits and the squared gradient norm of each example, differentiable with respect to D. `exact` is double
+All give the verdict and the squared gradient norm of each example, differentiable with respect to D. `exact` is double
 backward; `func` is the same by `torch.func.grad`, which can be compiled, used only if a test at the first step finds
 its gradients equal to those of `exact`; `approx` compares two forward passes, (D(x + sigma e) - D(x))² / sigma² with
 normal e, whose mean over e is the squared norm. `approx` computes in float32 and needs a small sigma: in 16 bits the
@@ -10,20 +10,27 @@ difference drowns in rounding.
 import logging
 import math
 from collections.abc import Callable
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
-Discriminator = Callable[[Tensor], Tensor]
-Slope = Callable[[Discriminator, Tensor], tuple[Tensor, Tensor]]
+Verdict = Any
+"""What a discriminator says: logits `(batch, ...)`, or a named tuple of tensors one of which is called `logits`."""
+Discriminator = Callable[[Tensor], Verdict]
+Slope = Callable[[Discriminator, Tensor], tuple[Verdict, Tensor]]
 PenaltyImpl = Literal["exact", "func", "approx"]
 PENALTY_IMPLS: tuple[PenaltyImpl, ...] = get_args(PenaltyImpl)
 
 SIGMA = 0.01
 TOLERANCE = 1e-3
+
+
+def logits_of(verdict: Verdict) -> Tensor:
+    """Return the logits `(batch, ...)` of what a discriminator says."""
+    return verdict if isinstance(verdict, Tensor) else verdict.logits
 
 
 def squared_gradient(logits: Tensor, examples: Tensor) -> Tensor:
@@ -37,38 +44,38 @@ def squared_gradient(logits: Tensor, examples: Tensor) -> Tensor:
     return gradient.float().square().flatten(1).sum(1)
 
 
-def exact_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits `(batch, ...)` and squared gradient norms `(batch,)` by double backward.
+def exact_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Verdict, Tensor]:
+    """Return the verdict and squared gradient norms `(batch,)` by double backward.
 
     Args:
         discriminator: D; must not mix examples.
         examples: `(batch, ...)`; gradients do not reach what made them.
     """
     examples = examples.detach().requires_grad_()
-    logits = discriminator(examples)
-    return logits, squared_gradient(logits, examples)
+    verdict = discriminator(examples)
+    return verdict, squared_gradient(logits_of(verdict), examples)
 
 
-def func_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits and squared gradient norms by `torch.func.grad`, in one forward pass.
+def func_slope(discriminator: Discriminator, examples: Tensor) -> tuple[Verdict, Tensor]:
+    """Return the verdict and squared gradient norms by `torch.func.grad`, in one forward pass.
 
     Args:
         discriminator: D; must not mix examples and must not keep what it computes.
         examples: `(batch, ...)`; gradients do not reach what made them.
     """
 
-    def summed(inputs: Tensor) -> tuple[Tensor, Tensor]:
-        logits = discriminator(inputs)
-        return logits.float().sum(), logits
+    def summed(inputs: Tensor) -> tuple[Tensor, Verdict]:
+        verdict = discriminator(inputs)
+        return logits_of(verdict).float().sum(), verdict
 
-    gradient, logits = torch.func.grad(summed, has_aux=True)(examples.detach())
-    return logits, gradient.float().square().flatten(1).sum(1)
+    gradient, verdict = torch.func.grad(summed, has_aux=True)(examples.detach())
+    return verdict, gradient.float().square().flatten(1).sum(1)
 
 
 def approximate_slope(
     discriminator: Discriminator, examples: Tensor, draws: Tensor, sigma: float = SIGMA
-) -> tuple[Tensor, Tensor]:
-    """Return logits and estimated squared gradient norms by two forward passes in float32, without double backward.
+) -> tuple[Verdict, Tensor]:
+    """Return the verdict and estimated squared gradient norms by two forward passes in float32, no double backward.
 
     Args:
         discriminator: D; the same function in both calls: no dropout, no buffers that move.
@@ -78,10 +85,10 @@ def approximate_slope(
     """
     examples = examples.detach().float()
     with torch.autocast(examples.device.type, enabled=False):
-        logits = discriminator(examples)
-        moved = discriminator(examples + sigma * draws)
-    difference = (moved - logits).flatten(1).sum(1) if logits.dim() > 1 else moved - logits
-    return logits, (difference / sigma).square()
+        verdict = discriminator(examples)
+        difference = logits_of(discriminator(examples + sigma * draws)) - logits_of(verdict)
+    difference = difference.flatten(1).sum(1) if difference.dim() > 1 else difference
+    return verdict, (difference / sigma).square()
 
 
 class TestedSlope:
@@ -97,8 +104,8 @@ class TestedSlope:
         self.module = module
         self.error: float | None = None
 
-    def __call__(self, discriminator: Discriminator, examples: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and squared gradient norms, see `func_slope`."""
+    def __call__(self, discriminator: Discriminator, examples: Tensor) -> tuple[Verdict, Tensor]:
+        """Return the verdict and squared gradient norms, see `func_slope`."""
         if self.error is None:
             self.error, reason = self._compare(discriminator, examples)
             if self.error > TOLERANCE:
@@ -124,9 +131,9 @@ class TestedSlope:
         kept = [buffer.clone() for buffer in buffers]
         devices = [examples.device] if examples.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
-            logits, squared = slope(discriminator, examples)
+            verdict, squared = slope(discriminator, examples)
         weights = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        found = torch.autograd.grad(logits.float().mean() + squared.mean(), weights, allow_unused=True)
+        found = torch.autograd.grad(logits_of(verdict).float().mean() + squared.mean(), weights, allow_unused=True)
         for buffer, value in zip(buffers, kept, strict=True):
             buffer.copy_(value)
         return torch.cat([torch.zeros(1), *(each.flatten().cpu() for each in found if each is not None)])

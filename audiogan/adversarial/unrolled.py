@@ -33,6 +33,8 @@ def unrolled(
         return lambda *inputs: functional_call(module, weights | buffers, inputs)
 
     for _ in range(n_steps):
-        slopes = torch.autograd.grad(loss_of(judge_with(weights)), list(weights.values()), create_graph=True)
+        loss, movers = loss_of(judge_with(weights)), list(weights.values())
+        # Not every weight has a say in the loss: heads for something else, blocks that have not grown yet.
+        slopes = torch.autograd.grad(loss, movers, create_graph=True, allow_unused=True, materialize_grads=True)
         weights = {name: value - rate * slope for (name, value), slope in zip(weights.items(), slopes, strict=True)}
     return judge_with(weights)

@@ -65,7 +65,9 @@ def generate_midi(
 
 @app.command()
 def interpolate(
-    first: Annotated[Path, typer.Argument(metavar="A", help="MIDI clip, recording, folder of them, or saved timbre to begin with.")],
+    first: Annotated[
+        Path, typer.Argument(metavar="A", help="MIDI clip, recording, folder of them, or saved timbre to begin with.")
+    ],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another of the same kind to end with.")],
     steps: Annotated[int, typer.Option(help="How many files, both ends included.")] = 5,
     pitch: Annotated[str | None, typer.Option(metavar="P", help="Of the notes between timbres: 60 or C4.")] = None,

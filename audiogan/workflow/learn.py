@@ -5,7 +5,7 @@ and, at the end, the model to use and to share.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,15 @@ from audiogan.corpus.names import escape
 from audiogan.errors import OutputError, RecipeError, UsageError
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
+from audiogan.workflow.averaging import choose
+from audiogan.workflow.beginning import (
+    check_parent,
+    fingerprint,
+    has_saved,
+    init_of,
+    keep_beginning,
+    naming_changes,
+)
 from audiogan.workflow.cache import Prepared, fill
 from audiogan.workflow.making import check_seed
 from audiogan.workflow.model import CARD, load, load_card
@@ -97,6 +106,7 @@ def train(
     jobs: int | None = None,
     quiet: bool = True,
     progress: Progress | None = None,
+    corpus_changed: bool = False,
 ) -> Trained:
     """Train a model; the corpus is prepared first if that has not been done.
 
@@ -110,8 +120,10 @@ def train(
         jobs: Processes that read files; None for one per core.
         quiet: Show no training progress.
         progress: Called while the corpus is prepared.
+        corpus_changed: Go on although the corpus is not the one that the run has learnt from so far.
 
     Raises:
+        CheckpointError: The corpus has changed, or no checkpoint can be used.
         TrainingError: A loss is not finite again and again; the last good checkpoint stays.
         OutputError: The run folder holds a run already.
     """
@@ -125,10 +137,13 @@ def train(
     from audiogan.adversarial.runtime import Runtime
 
     runtime = Runtime(checked.section("train").runtime)
+    together = False
     try:
-        return _train(checked, pipeline, run, runtime, resume, init, quiet, jobs, progress)
+        trained = _train(checked, pipeline, run, runtime, resume, init, quiet, jobs, progress, corpus_changed)
+        together = True
+        return trained
     finally:
-        runtime.close()
+        runtime.close(together=together)
 
 
 def evaluate(
@@ -166,6 +181,21 @@ def evaluate(
     loaded = load(model, device=device)
     given = options | {"seed": seed} | ({} if count is None else {"count": count})
     return loaded.verbs.evaluate(loaded, report=folder, **given)
+
+
+def run_folder(recipe: str | Path | None, out: str | Path | None, resume: str | Path | None) -> Path:
+    """Return the folder of the run that these arguments of `train` begin or continue.
+
+    Args:
+        recipe: A file or a shipped name; None with `resume`.
+        out: Run folder of a new run; None for `runs/NAME`.
+        resume: Folder of an earlier run.
+
+    Raises:
+        UsageError: They contradict each other, or there is no run to continue.
+        OutputError: A new run would land in the folder of an old one.
+    """
+    return _source(recipe, out, resume)[1]
 
 
 def _source(recipe: str | Path | None, out: str | Path | None, resume: str | Path | None) -> tuple[Path, Path]:
@@ -207,9 +237,12 @@ def _train(
     quiet: bool,
     jobs: int | None,
     progress: Progress | None,
+    corpus_changed: bool,
 ) -> Trained:
     from audiogan.adversarial.model import save_model
+    from audiogan.adversarial.posthoc import with_posthoc
     from audiogan.adversarial.runtime import seeded
+    from audiogan.adversarial.spectral import bake
     from audiogan.adversarial.trainer import Trainer
 
     config, corpus, settings = recipe.section("model"), recipe.section("corpus"), recipe.section("train")
@@ -219,19 +252,28 @@ def _train(
     if runtime.is_main:
         runtime.wait()
     dataset = pipeline.open_dataset(prepared.folder, config, corpus, "train")
+    dataset.fingerprint = fingerprint(prepared.folder)
     with seeded(recipe.seed, "modules"):
         modules = pipeline.build(config)
-    parent = None if init is None else _begin_with(modules, init)
-    if resume is None:
+    parent = None
+    if resume is None or not has_saved(run):  # also a run that was killed before its first checkpoint
+        parent = _parent(modules, init) if resume is None else _parent_again(modules, run)
         _settle(pipeline, modules, recipe, dataset)
     game = pipeline.phases(modules, config, recipe.section("game"), recipe.section("optimizer"))
+    posthoc = settings.averages.posthoc
+    hooks = []
+    if posthoc is not None:
+        game, hook = with_posthoc(game, modules, _shared_of(game.averaged), posthoc)
+        hooks.append(hook)
     if runtime.is_main and resume is None:
-        _open_run(run, recipe, prepared, parent)
+        _open_run(run, recipe, prepared, parent, init)
     scoring = _scoring(pipeline, recipe, prepared.folder)
     trainer = Trainer(
-        modules, game, dataset, settings, run, recipe.resolved(), scoring=scoring, runtime=runtime, quiet=quiet
+        modules, game, dataset, settings, run, recipe.resolved(), hooks, scoring=scoring, runtime=runtime, quiet=quiet
     )
-    ended = trainer.run(resume=resume is not None)
+    trainer.saver.accepts_other_corpus = corpus_changed
+    with naming_changes(run, prepared.folder):
+        ended = trainer.run(resume=resume is not None)
     facts = {"reason": ended.reason, "warnings": ended.warnings}
     if not runtime.is_main:
         return Trained(run, None, ended.step, ended.exit_code, **facts)
@@ -239,15 +281,49 @@ def _train(
     best = trainer.saver.take_best()
     shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
     # A game without averages is used as it ended; its discriminator stays with the run.
-    live = {name: module for name, module in trainer.modules.items() if name != "discriminator"}
+    live = {name: trainer.modules[name] for name in _shared_of(trainer.modules)}
     averages = trainer.averages.copies or live
+    for module in averages.values():
+        bake(module)  # normalised weights under their plain names, as whoever loads the model builds it
     pipeline.finish(averages, config, dataset, seed=recipe.seed)
     save_model(run / "model", averages, shared)
     began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
     step = ended.step if best is None else best
     card = provenance(recipe, began, prepared.summary, run / "model", step, averages)
     write_json(run / "model" / CARD, card)
+    if posthoc is not None and scoring is not None and ended.exit_code == 0:
+        choose(run, recipe, pipeline, dataset, scoring, posthoc.widths)
     return Trained(run, run / "model", ended.step, ended.exit_code, best, **facts)
+
+
+def choose_average(run: str | Path, widths: Sequence[float] | None = None) -> float | None:
+    """Choose again among the averages of a run by the pipeline's score, and put the best into its model.
+
+    Args:
+        run: Folder of a run that ended, whose recipe says `train.averages.posthoc`.
+        widths: Standard deviations as shares of the run, above 0 and at most 0.25; None for those of the recipe.
+
+    Returns:
+        The width taken; None where the model's own average stays.
+
+    Raises:
+        UsageError: No run, or too little held out to choose among several by.
+        CheckpointError: The run stored no averages.
+    """
+    from audiogan.adversarial.posthoc import PosthocConfig
+
+    source, folder = _source(None, None, run)
+    recipe, pipeline = resolve(source)
+    given = recipe.section("train").averages.posthoc or PosthocConfig()
+    wanted = given.widths if widths is None else PosthocConfig(widths=tuple(widths)).widths
+    prepared = fill(recipe, pipeline, jobs=None, overwrite=False, progress=None)
+    dataset = pipeline.open_dataset(prepared.folder, recipe.section("model"), recipe.section("corpus"), "train")
+    return choose(folder, recipe, pipeline, dataset, _scoring(pipeline, recipe, prepared.folder), wanted)
+
+
+def _shared_of(names: Iterable[str]) -> list[str]:
+    """Return the modules by which music is made; what judges stays with the run."""
+    return [name for name in names if name != "discriminator"]
 
 
 def _scoring(pipeline: Pipeline, recipe: Recipe, prepared: Path) -> "Scoring | None":
@@ -271,8 +347,19 @@ def _settle(pipeline: Pipeline, modules: Mapping[str, Any], recipe: Recipe, data
             settle(modules, recipe.section("model"), dataset)
 
 
-def _begin_with(modules: Mapping[str, Any], init: str | Path) -> Model:
-    """Copy the weights of a model into the modules of the same names and return the model."""
+def _parent_again(modules: Mapping[str, Any], run: Path) -> Model | None:
+    """Copy the weights again that a run began with, which must be the same."""
+    parent = _parent(modules, init_of(run))
+    if parent is not None:
+        known = (load_card(run / ORIGIN) or {}).get("parent") or {}
+        check_parent(run, parent.name, parent.sha256, known.get("weights_sha256"))
+    return parent
+
+
+def _parent(modules: Mapping[str, Any], init: str | Path | None) -> Model | None:
+    """Copy the weights of a model into the modules of the same names and return the model; None for none."""
+    if init is None:
+        return None
     from audiogan.adversarial.checkpoint import restore
 
     model = load(init, device="cpu")
@@ -282,13 +369,15 @@ def _begin_with(modules: Mapping[str, Any], init: str | Path) -> Model:
     return model
 
 
-def _open_run(run: Path, recipe: Recipe, prepared: Prepared, parent: Model | None) -> None:
+def _open_run(run: Path, recipe: Recipe, prepared: Prepared, parent: Model | None, init: str | Path | None) -> None:
+    """Write what a run knows before its first step; the recipe, by which it is known as a run, comes last."""
     try:
         run.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(
             f"{escape(run)}: {error.strerror or error}; expected a folder that can be written to"
         ) from None
-    write_whole(run / RECIPE, recipes.dump(recipe.resolved()).encode())
     write_json(run / "corpus.json", dict(prepared.summary))
     write_json(run / ORIGIN, origin(recipe, parent))
+    keep_beginning(run, init, prepared.folder)
+    write_whole(run / RECIPE, recipes.dump(recipe.resolved()).encode())

@@ -8,14 +8,21 @@ import torch
 
 from audiogan.adversarial.latent import LatentGameConfig
 from tests.benchmarks.toy_modes import (
+    BLOCKS,
+    FEW,
     N_ITEMS,
     SETTINGS,
     SIGMA,
+    Judge,
     Mixture,
+    Past,
+    answer_of,
+    energy_distance,
     grid,
     judge_samples,
     line_of,
     measure,
+    moved,
     ring,
     train,
 )
@@ -54,16 +61,52 @@ def test_modes_and_good_samples_are_counted() -> None:
     assert found.good == pytest.approx(0.37)
 
 
+def test_the_energy_distance_worked_out() -> None:
+    """Between 0 and {0, 2}: 2 * 1 - 0 - 1; between a set and itself nothing."""
+    first, second = torch.zeros(1, 2), torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    assert energy_distance(first, second) == pytest.approx(1.0)
+    assert energy_distance(second, second) == pytest.approx(0.0)
+
+
+def test_the_change_of_a_point_keeps_what_lies_beside_it_as_long_as_it_was() -> None:
+    x, draws = torch.randn(50, 6), torch.rand(50, 4)
+    made = moved(x, draws)
+    assert (made[:, :2] - x[:, :2]).abs().max() <= 0.1 + 1e-6
+    torch.testing.assert_close(made[:, 2:].norm(dim=1), x[:, 2:].norm(dim=1))
+    assert not torch.allclose(made[:, 2:], x[:, 2:])
+
+
+def test_what_d_is_asked_is_worked_out() -> None:
+    """D says the first value: of points it learnt from 1, of unseen ones about 0, of fakes -1."""
+    judge, data = Judge(18), Mixture(ring(), 32, 0.0, 16)
+    judge.forward = lambda x: x[:, :1]  # type: ignore[method-assign]
+    data.points[:, 0] = 1.0
+    fake = torch.full((8, 18), -1.0)
+    assert answer_of(FEW, judge, data, fake, Past(), ring()) == pytest.approx(0.5, abs=0.05)
+    past = Past()
+    past.fakes = [torch.tensor([[-2.0, 0.0], [1.0, 0.0]])] * 5 + [torch.full((2, 2), 9.0)]
+    # A fake on a centre is no bad one, and the last fifth is not long ago.
+    assert past.known(judge, data.points[:, :2], ring()) == 1.0
+
+
+def test_every_tool_has_a_failure_to_mend() -> None:
+    for block in list(BLOCKS.values())[1:]:
+        base, *rows = block.values()
+        assert rows
+        assert all(row != base for row in rows)
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_row_is_a_game_and_goes_its_first_steps(name: str, tmp_path: Path) -> None:
     LatentGameConfig.model_validate(SETTINGS[name].game)
     found = train(SETTINGS[name], ring(), 2, 0, tmp_path)
     assert 0 <= found.modes <= 8
+    assert found.distance > 0.0
 
 
 def test_a_row_repeats_itself_bit_for_bit() -> None:
-    one, other = (next(measure(["minimax"], ["ring"], [3], 3)) for _ in range(2))
-    assert (one.modes, one.good) == (other.modes, other.good)
+    one, other = (next(measure(["minimax"], [3], 3)) for _ in range(2))
+    assert (one.modes, one.good, one.distance) == (other.modes, other.good, other.distance)
     assert line_of(one).startswith("minimax                     ring  ")
 
 

@@ -3,25 +3,30 @@
 The defaults are those of MuseGAN v3: Wasserstein loss with gradient penalty 10 (arXiv 1704.00028), five moves of D per
 step and fifty in each of the first ten steps, Adam at 0.001 with betas 0.5 and 0.9, a neuron slope that rises from 1
 to 5. The batch's `"roll"` is `(batch, plane, track, bar, timestep, pitch)`; onset and sustain together make the plane
-that the classic networks know. No averages are kept: the originals keep none.
+that the classic networks know. No averages are kept: the originals keep none. The other tools of `CraftConfig` are off
+unless named.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Literal
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from audiogan.adversarial.augment import AugmentConfig
+from audiogan.adversarial.craft import CraftConfig
+from audiogan.adversarial.duel import Contest, Duel, activations, ready
+from audiogan.adversarial.freeze import children_of
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase, Repeats
-from audiogan.adversarial.objective import discriminator_loss, generator_loss
-from audiogan.adversarial.penalty import clip_weights, wgan_gp
+from audiogan.adversarial.objective import Objective
 from audiogan.adversarial.schedule import Schedule, Share
 from audiogan.errors import RecipeError
+from audiogan.pipelines.multitrack.augment import ROLL_TRANSFORMS
 from audiogan.pipelines.multitrack.classic import generate_rolls, rolls_of, z_from_uniform, z_size
 from audiogan.pipelines.multitrack.classic_config import ClassicConfig
 
+NONE = Schedule(start=0.0)
 V3_ADAM = OptimizerConfig(lr=Schedule(start=1e-3), betas=(0.5, 0.9))
 
 
@@ -63,20 +68,21 @@ class SlopeConfig(BaseModel):
         return self.start + (self.end - self.start) * gone
 
 
-class ClassicGameConfig(BaseModel):
+class ClassicGameConfig(CraftConfig):
     """Options of the classic game. Defaults are those of MuseGAN v3."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    objective: Literal["wgan", "hinge", "nonsaturating", "minimax"] = Field(
-        default="wgan", description="Loss of both players."
-    )
+    objective: Objective | None = Field(default="wgan", description="Loss of both players.")
+    r1: Schedule | None = Field(default=NONE, description="Gamma of the penalty at reals; 0 for none.")
+    r2: Schedule | None = Field(default=NONE, description="Gamma of the penalty at fakes; 0 for none.")
     wgan_gp: float = Field(default=10.0, ge=0.0, description="Weight of the gradient penalty; 0 for none.")
     clip: float = Field(
         default=0.0, ge=0.0, description="Bound on every weight of D; 0.01 in binary's plain wgan, 0 for none."
     )
     discriminator_repeats: int | Repeats = Field(
         default=Repeats(usual=5, burst=50, burst_steps=10), description="Moves of D for each move of G, with a warm-up."
+    )
+    augment: AugmentConfig = Field(
+        default=AugmentConfig(), description="How often D is shown rolls moved round in pitch or by bars."
     )
     slope: SlopeConfig = Field(default=SlopeConfig(), description="Slope of the binary neurons' backward pass.")
     stages: Literal["two_stage", "joint", "end_to_end"] = Field(
@@ -93,12 +99,23 @@ class ClassicGameConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> "ClassicGameConfig":
-        if self.objective == "wgan" and not self.wgan_gp and not self.clip:
+        bound = self.wgan_gp or self.clip or self.dragan or self.spectral or (self.r1 or NONE).start
+        if self.objective == "wgan" and not bound:
             raise RecipeError("`objective: wgan` in game with wgan_gp 0 and clip 0; expected one of them above 0.")
-        repeats = self.discriminator_repeats
-        if isinstance(repeats, int) and repeats < 1:
-            raise RecipeError(f"`discriminator_repeats: {repeats}` in game; expected 1 or more.")
         return self
+
+
+class _Judging(nn.Module):
+    """D as the game calls it; with one network per track an example is one track of one clip."""
+
+    def __init__(self, discriminator: nn.Module, config: ClassicConfig) -> None:
+        super().__init__()
+        self.discriminator, self.config = discriminator, config
+
+    def forward(self, rolls: Tensor) -> Tensor:
+        if not self.config.one_judge_per_track:
+            return self.discriminator(rolls)
+        return self.discriminator(rolls.unflatten(0, (-1, self.config.n_tracks))).flatten()
 
 
 class _ClassicTerms:
@@ -108,6 +125,11 @@ class _ClassicTerms:
         self.modules = modules
         self.config = config
         self.options = options
+        judging = _Judging(modules["discriminator"], config)
+        inner = layers_of(modules["discriminator"])
+        self.duel = Duel(
+            options, judging, transforms=ROLL_TRANSFORMS, look=lambda rolls: activations(inner, judging, rolls)
+        )
 
     def refines(self, moment: Moment) -> bool:
         """Return whether the refiner runs at this moment; only a binary model has one."""
@@ -126,30 +148,34 @@ class _ClassicTerms:
             generator=moment.generator(f"neurons-{moment.rank}"),
         )
 
-    def logits(self, rolls: Tensor) -> Tensor:
-        """Return D's logits; with one network per track an example is one track of one clip."""
-        if not self.config.one_judge_per_track:
-            return self.modules["discriminator"](rolls)
-        return self.modules["discriminator"](rolls.unflatten(0, (-1, self.config.n_tracks))).flatten()
-
     def examples(self, rolls: Tensor) -> Tensor:
         """Return what D calls an example: a clip, or with one network per track each track of each clip."""
         return rolls.flatten(0, 1) if self.config.one_judge_per_track else rolls
 
-    def discriminator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
+    def contest(self, batch: Batch, moment: Moment) -> Contest:
+        """Return real examples and as many fakes."""
         clips = rolls_of(batch["roll"], self.config)
+        return Contest(self.examples(clips), self.examples(self.fake(clips, moment)))
+
+    def discriminator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         with torch.no_grad():
-            fake = self.examples(self.fake(clips, moment))
-        real = self.examples(clips)
-        terms = {"adversarial": discriminator_loss(self.options.objective, self.logits(real), self.logits(fake))}
-        if self.options.wgan_gp:
-            alpha = moment.uniform("penalty", len(real)).to(real.device)
-            terms["wgan_gp"] = wgan_gp(self.logits, real, fake, alpha, self.options.wgan_gp)
-        return terms
+            contest = self.contest(batch, moment)
+        return self.duel.discriminator(contest, moment, self.options.r1 or NONE, self.options.r2 or NONE)[0]
 
     def generator_terms(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
-        fake = self.examples(self.fake(rolls_of(batch["roll"], self.config), moment))
-        return {"adversarial": generator_loss(self.options.objective, None, self.logits(fake))}
+        return self.duel.generator(self.contest(batch, moment), moment)[0]
+
+    def watch(self, moment: Moment) -> dict[str, float]:
+        """Return what changes by itself."""
+        has_neurons = self.config.output_neuron != "none"
+        slope = {"slope": self.options.slope.at(moment.share)} if has_neurons else {}
+        return slope | self.duel.watch((self.options.r1 or NONE).at(moment.span_share))
+
+
+def layers_of(judge: nn.Module) -> list[nn.Module]:
+    """Return the layers of D with weights, without the last, which gives the logits."""
+    layers = [module for module in judge.modules() if getattr(module, "weight", None) is not None]
+    return layers[:-1]
 
 
 def classic_game(modules: Mapping[str, nn.Module], config: ClassicConfig, options: ClassicGameConfig) -> Game:
@@ -159,24 +185,18 @@ def classic_game(modules: Mapping[str, nn.Module], config: ClassicConfig, option
         modules: What `build_classic` returned for `config`.
         config: The model.
         options: Losses, ratio of moves, slope, stages and optimisers.
+
+    Raises:
+        RecipeError: A tool does not go with the networks.
     """
+    ready(options, modules["discriminator"], children_of(modules["discriminator"]))
     terms = _ClassicTerms(modules, config, options)
-    discriminator = Phase(
-        name="discriminator",
-        modules=("discriminator",),
-        terms=terms.discriminator_terms,
-        optimizer=options.discriminator_optimizer,
-        repeats=options.discriminator_repeats,
-    )
-    if options.clip:
-        discriminator = replace(discriminator, after_move=lambda: clip_weights(modules["discriminator"], options.clip))
     phases = [
         Phase(name, names, terms.generator_terms, options.generator_optimizer, span=span)
         for name, names, span in _moves_of_generator(config, options)
     ]
-    has_neurons = config.output_neuron != "none"
-    watch = (lambda moment: {"slope": options.slope.at(moment.share)}) if has_neurons else None
-    return Game(phases=(discriminator, *phases), watch=watch)
+    discriminator = terms.duel.phase(terms.discriminator_terms, options.discriminator_optimizer)
+    return Game(phases=(discriminator, *phases), extras=terms.duel.extras(), watch=terms.watch)
 
 
 def _moves_of_generator(

@@ -5,7 +5,8 @@ stand still, and generator and discriminator play for the codes of hidden cells:
 (arXiv 2501.05441), where the real and the fake clip of a pair share mask and known cells, so that D judges the
 filling and not the difference between songs. Over the last share D judges codes of what would be written: the fake is
 decoded, made binary with a straight-through gradient (arXiv 1308.3432) and encoded again. A second, small
-discriminator hears harmony alone (see `harmony`). The classic networks bring their own game.
+discriminator hears harmony alone (see `harmony`), by R1 and R2 whatever tools the first one has. The classic
+networks bring their own game.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,26 +16,28 @@ import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
+from audiogan.adversarial.augment import AugmentConfig
+from audiogan.adversarial.craft import CraftConfig
+from audiogan.adversarial.duel import Contest, Duel, activations, ready
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
-from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss
+from audiogan.adversarial.objective import RELATIVISTIC, Objective, discriminator_loss, generator_loss
 from audiogan.adversarial.penalty import r1_r2
 from audiogan.adversarial.schedule import Schedule, Share
-from audiogan.pipelines.multitrack.augment import CellAugmentConfig, augment_cells
+from audiogan.errors import RecipeError
+from audiogan.pipelines.multitrack.augment import CODE_TRANSFORMS, CellAugmentConfig, augment_cells
 from audiogan.pipelines.multitrack.binary import bernoulli, straight_through
 from audiogan.pipelines.multitrack.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
 from audiogan.pipelines.multitrack.harmony import N_CLASSES, chroma_of, tonal_distances, turned
 from audiogan.pipelines.multitrack.masking import MaskConfig, SightConfig, draw_masks, draw_sight
-from audiogan.pipelines.multitrack.networks import Decoder, Encoder, Generator
+from audiogan.pipelines.multitrack.networks import Decoder, Discriminator, Encoder, Generator
 
 ONSET, SUSTAIN = 0, 1
 EXPRESSION_WEIGHT = 20.0
 
 
-class GameConfig(BaseModel):
-    """The recipe's `game:` section."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class GameConfig(CraftConfig):
+    """The recipe's `game:` section; the tools of the craft are those of `CraftConfig`, not for the classic networks."""
 
     autoencoder_share: float = Field(default=0.5, ge=0, lt=1, description="Share of the budget for the autoencoder.")
     written_from: Share = Field(default=1.0, description="Share from which D judges what is written; 1 for never.")
@@ -48,9 +51,14 @@ class GameConfig(BaseModel):
     onset_weight: float = Field(default=4.0, gt=0, description="Weight of a missed onset against one too many.")
     sustain_weight: float = Field(default=0.15, ge=0, description="Weight of the sustain plane, which has more cells.")
     cells: CellAugmentConfig = Field(default=CellAugmentConfig(), description="Changed cells for encoder and decoder.")
-    objective: Objective = Field(default="rpgan", description="Loss of generator and discriminator.")
-    gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2.")
-    penalty_interval: int = Field(default=1, ge=1, description="Steps between penalties; the weight grows to match.")
+    objective: Objective | None = Field(default="rpgan", description="Loss of generator and discriminators.")
+    gamma: Schedule = Field(default=Schedule(start=1.0), description="Weight of R1 and of R2, unless they have theirs.")
+    penalty_interval: int | None = Field(
+        default=1, ge=1, description="Steps between penalties; the weight grows to match."
+    )
+    augment: AugmentConfig = Field(
+        default=AugmentConfig(), description="How often D is shown a pair with turned codes or without some cells."
+    )
     harmony: float = Field(default=1.0, ge=0, description="Weight in G's loss of the discriminator of harmony.")
     harmony_gamma: Schedule = Field(default=Schedule(start=0.001), description="Weight of its R1 and R2.")
     tonal: float = Field(default=0.0, ge=0, description="Weight in G's loss of matching how far apart tracks sound.")
@@ -62,7 +70,14 @@ class GameConfig(BaseModel):
     def _check(self) -> "GameConfig":
         if self.tonal and not self.harmony:
             raise ValueError("tonal distances are heard by the discriminator of harmony; expected harmony above 0")
+        if self.auto_gamma is not None and self.gammas[0].start <= 0.0:
+            raise ValueError(f"auto_gamma with gamma {self.gamma.start}; expected one above 0 to begin with")
         return self
+
+    @property
+    def gammas(self) -> tuple[Schedule, Schedule]:
+        """Weights of R1 and of R2."""
+        return self.r1 or self.gamma, self.r2 or self.gamma
 
 
 class OptimizersConfig(BaseModel):
@@ -84,6 +99,17 @@ class OptimizersConfig(BaseModel):
     )
 
 
+class _Judging(nn.Module):
+    """D as the game calls it: codes and a mask, -1 where D is not to look → logits."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, codes: Tensor, marked: Tensor) -> Tensor:
+        return self.discriminator(codes * (marked >= 0).unsqueeze(-1), marked)
+
+
 class _Terms:
     """The loss terms of all three players."""
 
@@ -93,7 +119,16 @@ class _Terms:
         assert isinstance(decoder, Decoder)
         assert isinstance(generator, Generator)
         self.encoder, self.decoder, self.generate = encoder, decoder, generator
-        self.judge = modules["discriminator"]
+        judge = modules["discriminator"]
+        judging = _Judging(judge)
+        inner = [module for block in blocks_of(judge)[:-1] for module in block] if game.feature_matching else []
+        self.duel = Duel(
+            game,
+            judging,
+            transforms=CODE_TRANSFORMS,
+            look=lambda *shown: activations(inner, judging, *shown),
+            alike=True,
+        )
         self.listener = modules.get("harmony")
         self.lowest_pitch = config.lowest_pitch
         self.game = game
@@ -165,37 +200,34 @@ class _Terms:
             cells["drums"] = torch.cat([onset, torch.zeros_like(onset)], dim=1)
         return self.encoder.of_kinds(cells)
 
-    def seen(self, mask: Tensor, moment: Moment) -> Callable[[Tensor], Tensor]:
-        """Return D as a function of codes, with the same cells of a pair out of its sight (marked -1 in the mask)."""
+    def contest(self, batch: Batch, moment: Moment) -> tuple[Contest, Tensor]:
+        """Return pairs with what D may see of them, the same cells of both, and the mask.
+
+        D is told `(batch, track, bar)`: 1 known, 0 filled in, -1 out of sight.
+        """
+        real, fake, mask = self.pair(batch, moment)
         n_clips, n_tracks, n_bars = mask.shape
         drawn = draw_sight(n_clips * moment.world, n_tracks, n_bars, self.game.sight, moment.generator("sight"))
         shown = drawn[moment.rank :: moment.world].to(mask.device)
-        marked = torch.where(shown, mask, -1.0)
-        return lambda codes: self.judge(codes * shown.unsqueeze(-1), marked)
+        return Contest(real, fake, (torch.where(shown, mask, -1.0),)), mask
 
     def discriminator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """D's loss and its gradient penalties."""
         with torch.no_grad():
-            real, fake, mask = self.pair(batch, moment)
-        due = moment.step % self.game.penalty_interval == 0
-        gamma = self.game.penalty_interval * self.game.gamma.at(moment.span_share) * due
-
-        judge = self.seen(mask, moment)
-        real_logits, fake_logits, terms = r1_r2(judge, judge, real, fake, gamma, gamma)
-        terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
-        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
-        return terms
+            contest, _ = self.contest(batch, moment)
+        return self.duel.discriminator(contest, moment, *self.game.gammas)[0]
 
     def generator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """G's loss."""
-        real, fake, mask = self.pair(batch, moment)
-        judge = self.seen(mask, moment)
-        with torch.no_grad():
-            real_logits = judge(real)
-        terms = {"adversarial": generator_loss(self.game.objective, real_logits, judge(fake))}
+        contest, mask = self.contest(batch, moment)
+        terms, _, _ = self.duel.generator(contest, moment)
         if self.hears:
-            terms |= self.agreement(real, fake, mask, moment)
+            terms |= self.agreement(contest.real, contest.fake, mask, moment)
         return terms
+
+    def watch(self, moment: Moment) -> dict[str, float]:
+        """Return what changes by itself."""
+        return self.duel.watch(self.game.gammas[0].at(moment.span_share))
 
     # ---- harmony
 
@@ -233,7 +265,7 @@ class _Terms:
             chroma = self.chroma(real)
             real_logits = listen(chroma)
         made = self.chroma(fake)
-        verdict = generator_loss(self.game.objective, real_logits, listen(made))
+        verdict = generator_loss(self.duel.objective, real_logits, listen(made))
         terms = {"harmony": self.game.harmony * verdict}
         if self.game.tonal:
             difference = tonal_distances(made) - tonal_distances(chroma)
@@ -248,7 +280,7 @@ class _Terms:
         gamma = self.game.harmony_gamma.at(moment.span_share)
         listen = self.heard(mask, moment)
         real_logits, fake_logits, terms = r1_r2(listen, listen, *chroma, gamma, gamma)
-        terms["adversarial"] = discriminator_loss(self.game.objective, real_logits, fake_logits)
+        terms["adversarial"] = discriminator_loss(self.duel.objective, real_logits, fake_logits)
         terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
         return terms
 
@@ -256,6 +288,12 @@ class _Terms:
 def _surprise(logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
     """Summed binary cross-entropy."""
     return F.binary_cross_entropy_with_logits(logits, target, pos_weight=weight, reduction="sum")
+
+
+def blocks_of(judge: nn.Module) -> list[list[nn.Module]]:
+    """Return the modules of D from its input on."""
+    assert isinstance(judge, Discriminator)
+    return [[judge.enter], *([block] for block in judge.blocks), [judge.out]]
 
 
 def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig) -> Game:
@@ -266,9 +304,18 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
         config: Grid, tracks and network.
         game: Losses, penalties, jobs.
         optimizers: One per player; the classic networks take theirs from `game.classic`.
+
+    Raises:
+        RecipeError: A tool does not go with the network.
     """
     if not isinstance(config.network, CellsConfig):
+        if game.named():
+            name = game.named()[0]
+            raise RecipeError(f"game.{name} with a classic network; expected game.classic.{name}")
         return classic_game(modules, config.network, game.classic)
+    if game.replay and game.objective in (None, *RELATIVISTIC):
+        raise RecipeError("game.replay with objective rpgan, whose pairs share cells; expected another objective")
+    ready(game, modules["discriminator"], blocks_of(modules["discriminator"]))
     terms = _Terms(modules, config, game)
     begin = game.autoencoder_share
     learn_codes = Phase(
@@ -276,12 +323,14 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
     )
     hear = Phase("harmony", ("harmony",), terms.harmony, optimizers.discriminator, span=(begin, 1.0))
     play = (
-        Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
+        terms.duel.phase(terms.discriminator, optimizers.discriminator, span=(begin, 1.0)),
         *((hear,) if terms.hears else ()),
         Phase("generator", ("generator",), terms.generator, optimizers.generator, span=(begin, 1.0)),
     )
     averaged = {"encoder": 0.0, "decoder": 0.0, "generator": begin, "discriminator": begin}
     return Game(
         phases=(learn_codes, *play) if begin else play,  # no share: the codes come with the weights begun from
+        extras=terms.duel.extras(),
         averaged=averaged | ({"harmony": begin} if terms.hears else {}),
+        watch=terms.watch,
     )

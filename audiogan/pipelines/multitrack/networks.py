@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from audiogan.layers import batch_deviation
 from audiogan.pipelines.multitrack.classic import build_classic
 from audiogan.pipelines.multitrack.config import CellsConfig, Config
 from audiogan.pipelines.multitrack.harmony import HarmonyDiscriminator, pitched_tracks
@@ -343,7 +344,8 @@ class Discriminator(nn.Module):
         self.enter = nn.Linear(n_tracks * (network.code_dim + 1), width)
         self.bar = nn.Parameter(torch.zeros(n_bars, width))
         self.blocks = nn.ModuleList(BarMix(width, n_bars) for _ in range(network.depth))
-        self.out = nn.Linear(n_bars * width, 1)
+        self.spread = network.spread  # the deviation of the batch (arXiv 1710.10196, section 3), one feature more
+        self.out = nn.Linear(n_bars * width + self.spread, 1)
 
     def forward(self, codes: Tensor, mask: Tensor) -> Tensor:
         """Judge codes `(batch, track, bar, code)`.
@@ -358,7 +360,10 @@ class Discriminator(nn.Module):
         x = self.enter(by_bar(codes, mask)) + self.bar
         for block in self.blocks:
             x = block(x)
-        return self.out(activate(x.flatten(1))).squeeze(1)
+        x = x.flatten(1)
+        if self.spread:
+            x = torch.cat([x, batch_deviation(x).expand(len(x), 1)], dim=1)
+        return self.out(activate(x)).squeeze(1)
 
 
 def build(config: Config) -> dict[str, nn.Module]:

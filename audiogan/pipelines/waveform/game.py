@@ -8,25 +8,28 @@ sound to sound is judged as well. The encoder moves with the generator, by the t
 networks bring their own game. All terms work on normalised planes, see `audiogan.pipelines.waveform.plan`.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from audiogan.adversarial.augment import Augment, AugmentConfig
+from audiogan.adversarial.augment import AugmentConfig
+from audiogan.adversarial.craft import CraftConfig
+from audiogan.adversarial.duel import Contest, Duel, ready
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
-from audiogan.adversarial.objective import Objective, discriminator_loss, generator_loss
-from audiogan.adversarial.penalty import r1_r2
+from audiogan.adversarial.objective import RELATIVISTIC, Objective
 from audiogan.adversarial.schedule import Schedule
+from audiogan.errors import RecipeError
 from audiogan.pipelines.waveform.augment import N_DRAWS, transforms_of
 from audiogan.pipelines.waveform.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, divergence, info_nce, pitch_loss, reverse_gradient
 from audiogan.pipelines.waveform.network_config import ClassicConfig, ResidualConfig, StyleConfig
 from audiogan.pipelines.waveform.plan import Plan, midi_pitch
+from audiogan.pipelines.waveform.progressive import GrowthConfig
 from audiogan.pipelines.waveform.residual import Discriminator, Generator, Judged
 from audiogan.pipelines.waveform.style import StyleGenerator
 
@@ -40,13 +43,17 @@ class TimbreConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     dropout: float = Field(default=0.5, ge=0.0, le=1.0, description="Share of fakes that get no timbre of a note.")
-    free: Literal["null", "mixture"] = Field(
-        default="null", description="What those get: a learned null, or a draw from the mixture fitted to h."
+    free: Literal["null", "mixture", "both"] = Field(
+        default="null",
+        description="What those get: a learned null, a draw from the mixture fitted to h, or the one or the other.",
     )
     interpolation_interval: int = Field(
         default=4, ge=0, description="Steps between those on which they get a point between two timbres; 0 for never."
     )
     reconstruction: float = Field(default=1.0, ge=0.0, description="L1 of planes against the note whose pitch it has.")
+    offsets: float = Field(
+        default=0.1, ge=0.0, description="L1 of where partials lie and of the tuning, with reconstruction."
+    )
     features: float = Field(default=2.0, ge=0.0, description="L1 of what D looks at, of fake against real.")
     consistency: float = Field(default=0.5, ge=0.0, description="Squared distance of the fake's own h from the given.")
     contrast: float = Field(default=0.1, ge=0.0, description="InfoNCE with another note of the instrument.")
@@ -58,10 +65,8 @@ class TimbreConfig(BaseModel):
     mixture_rate: float = Field(default=0.02, gt=0.0, le=1.0, description="How fast the mixture follows h.")
 
 
-class GameConfig(BaseModel):
-    """The recipe's `game:` section."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class GameConfig(CraftConfig):
+    """The recipe's `game:` section; the tools of the craft are those of `CraftConfig`, not for the classic networks."""
 
     objective: Objective | None = Field(
         default=None, description="Loss of both players; left out: rpgan, or nonsaturating for style."
@@ -81,11 +86,20 @@ class GameConfig(BaseModel):
     discriminator_pitch: float = Field(default=1.0, ge=0.0, description="Weight of the key of reals, for D.")
     augment: AugmentConfig = Field(
         default=AugmentConfig(),
-        description="How often D is shown a pair in another colour, with another envelope, with a gap. "
-        "Not for the classic networks.",
+        description="How often D is shown a pair in another colour, with another envelope, with a gap.",
+    )
+    growth: GrowthConfig | None = Field(
+        default=None, description="Let the residual networks grow stage by stage; null for full size from the start."
     )
     timbre: TimbreConfig = Field(default=TimbreConfig(), description="Terms of the timbre encoder.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
+
+    @model_validator(mode="after")
+    def _check(self) -> "GameConfig":
+        if self.growth is not None and (self.penalty_impl == "func" or self.replay):
+            told = "penalty_impl func" if self.penalty_impl == "func" else "replay"
+            raise RecipeError(f"`{told}` in game with growth, where stages to come are others; expected neither")
+        return self
 
 
 class OptimizersConfig(BaseModel):
@@ -109,6 +123,11 @@ def default_optimizer(network: ResidualConfig | StyleConfig) -> OptimizerConfig:
     )
 
 
+def default_objective(network: ResidualConfig | StyleConfig) -> Objective:
+    """Return the loss of a network whose recipe names none."""
+    return "nonsaturating" if isinstance(network, StyleConfig) else "rpgan"
+
+
 def default_gamma(plan: Plan) -> Schedule:
     """Return the weight of R1 and of R2 for a plan: 10 for harmonic planes; 1, 10, 50 for 8, 64, 256 thousand cells."""
     start = 10.0 if plan.head else 10.0 * (plan.n_values / 65536) ** 1.13
@@ -119,24 +138,41 @@ class Pair(NamedTuple):
     """A batch of pairs, all tensors by row.
 
     Args:
-        real: Normalised planes.
-        fake: Normalised planes at the same pitch and velocity.
+        contest: Normalised planes, real and fake, and what D is told: pitch, velocity, h of another note, `kept`.
         pitch: `(batch,)` MIDI.
         h: `(batch, timbre)` that the fake was made with, where `kept`.
         own: `(batch, timbre)` of the real note.
         other: `(batch, timbre)` of another note of its instrument.
         kept: `(batch,)`, 1 where the fake has a timbre of its real note's instrument and D is told.
-        judge: D, told pitch, velocity and the other note's timbre.
     """
 
-    real: Tensor
-    fake: Tensor
+    contest: Contest
     pitch: Tensor
     h: Tensor
     own: Tensor
     other: Tensor
     kept: Tensor
-    judge: Callable[[Tensor], Judged]
+
+    @property
+    def real(self) -> Tensor:
+        """Normalised planes `(batch, plane, row, frame)`."""
+        return self.contest.real
+
+    @property
+    def fake(self) -> Tensor:
+        """Normalised planes at the same pitch and velocity."""
+        return self.contest.fake
+
+
+class _Judging(nn.Module):
+    """D as the game calls it: normalised planes and what it is told → `Judged`."""
+
+    def __init__(self, discriminator: Discriminator) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, planes: Tensor, *told: Any) -> Judged:
+        return self.discriminator.judge(planes, *told)
 
 
 class _Terms:
@@ -152,17 +188,18 @@ class _Terms:
         self.generate, self.judge, self.encoder, self.game = generator, judge, encoder, game
         self.plan = generator.plan
         self.style = isinstance(network, StyleConfig)
-        self.objective: Objective = game.objective or ("nonsaturating" if self.style else "rpgan")
-        self.interval = game.penalty_interval or (STYLE_INTERVAL if self.style else 1)
-        self.augment = Augment(game.augment, transforms_of(generator.sheet, kind), n_draws=N_DRAWS)
+        judging = _Judging(judge)
+        self.duel = Duel(
+            game,
+            judging,
+            objective=default_objective(network),
+            interval=STYLE_INTERVAL if self.style else 1,
+            transforms=transforms_of(generator.sheet, kind),
+            n_draws=N_DRAWS,
+            look=lambda planes, *told: judging(planes, *told).features,
+            alike=True,
+        )
         self.n_examples = 1  # of the last global batch, by which style weighs R1
-
-    def gammas(self, moment: Moment, n_examples: int) -> tuple[float, float]:
-        """Return the weights of R1 and R2 at a moment whose global batch has so many examples, 0 when not due."""
-        if moment.step % self.interval:
-            return 0.0, 0.0
-        first, second = self.schedules(n_examples)
-        return self.interval * first.at(moment.span_share), self.interval * second.at(moment.span_share)
 
     def schedules(self, n_examples: int) -> tuple[Schedule, Schedule]:
         """Return the gammas of R1 and R2 for a global batch of so many examples."""
@@ -172,7 +209,14 @@ class _Terms:
 
     def watch(self, moment: Moment) -> dict[str, float]:
         """Return the gamma of R1, whether or not a penalty is due."""
-        return {"gamma": self.schedules(self.n_examples)[0].at(moment.span_share)}
+        gamma = self.schedules(self.n_examples)[0].at(moment.span_share)
+        grown = {} if self.game.growth is None else {"progress": self.progress(moment)[0]}
+        return {"gamma": gamma} | grown | self.duel.watch(gamma)
+
+    def progress(self, moment: Moment) -> tuple[float, ...]:
+        """Return how far the networks have grown, nothing where they do not grow."""
+        growth = self.game.growth
+        return () if growth is None else (growth.progress(moment.share, len(self.generate.stages)),)
 
     def pair(self, batch: Batch, moment: Moment) -> Pair:
         """Return real notes and fakes that share their pitch and velocity."""
@@ -183,13 +227,10 @@ class _Terms:
         own, other = both.chunk(2)
         h, kept, given = self.timbres(own, other, moment, batch.get("has_partner"))
         z = moment.normal("z", len(real), self.generate.z_dim).to(real)
-        fake = self.generate.draw(z, h, pitch, velocity, given)
-        shown = other.detach()
-
-        def judge(planes: Tensor) -> Judged:  # both of a pair are changed alike
-            return self.judge.judge(self.augment(planes, moment, "pair"), pitch, velocity, shown, kept)
-
-        return Pair(real, fake, pitch, h, own, other, kept, judge)
+        grown = self.progress(moment)
+        fake = self.generate.draw(z, h, pitch, velocity, given, *grown)
+        told = (pitch, velocity, other.detach(), kept, *grown)
+        return Pair(Contest(real, fake, told), pitch, h, own, other, kept)
 
     def timbres(
         self, own: Tensor, other: Tensor, moment: Moment, has_partner: Tensor | None = None
@@ -204,43 +245,32 @@ class _Terms:
         kept = kept if has_partner is None else kept * has_partner.to(kept)
         h = torch.where(draws[:, 1:2] < 0.5, own, other)
         every = config.interpolation_interval
-        if every and moment.step % every == 0:
+        between = every > 0 and moment.step % every == 0
+        if between:
             free = torch.lerp(h, h.roll(1, dims=0), draws[:, 2:3])
-        elif config.free == "mixture":
+        elif config.free != "null":
             free = self.encoder.mixture.sample(draws[:, 3], moment.normal("mixture", *own.shape))
         else:
             return h, kept, kept
-        return torch.where(kept.unsqueeze(1) > 0.5, h, free), kept, torch.ones_like(kept)
+        has_null = (draws[:, 2] < 0.5).to(kept) if config.free == "both" and not between else torch.zeros_like(kept)
+        return torch.where(kept.unsqueeze(1) > 0.5, h, free), kept, torch.maximum(kept, 1 - has_null)
 
     def discriminator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """D's loss, its gradient penalties and the key of reals."""
         with torch.no_grad():
             pair = self.pair(batch, moment)
-        judged: list[Judged] = []
-
-        def judge_real(planes: Tensor) -> Tensor:
-            judged.append(pair.judge(planes))
-            return judged[0].logits
-
         self.n_examples = len(pair.real) * moment.world
-        gammas = self.gammas(moment, self.n_examples)
-        real_logits, fake_logits, terms = r1_r2(
-            judge_real, lambda planes: pair.judge(planes).logits, pair.real, pair.fake, *gammas
-        )
-        terms["adversarial"] = discriminator_loss(self.objective, real_logits, fake_logits)
+        terms, on_real = self.duel.discriminator(pair.contest, moment, *self.schedules(self.n_examples))
         if self.game.discriminator_pitch:
-            key = pitch_loss(judged[0].pitch, pair.pitch, self.plan.pitches[0])
+            key = pitch_loss(on_real.pitch, pair.pitch, self.plan.pitches[0])
             terms["pitch"] = self.game.discriminator_pitch * key
-        terms["pair_sign"] = (real_logits.detach() - fake_logits.detach()).sign().mean()
         return terms
 
     def generator(self, batch: Batch, moment: Moment) -> dict[str, Tensor]:
         """The loss of G and encoder."""
         pair = self.pair(batch, moment)
-        with torch.no_grad():
-            on_real = pair.judge(pair.real)
-        on_fake = pair.judge(pair.fake)
-        terms = {"adversarial": generator_loss(self.objective, on_real.logits, on_fake.logits)}
+        terms, on_real, on_fake = self.duel.generator(pair.contest, moment, wants_real=True)
+        assert on_real is not None
         if self.game.generator_pitch:
             key = pitch_loss(on_fake.pitch, pair.pitch, self.plan.pitches[0])
             terms["pitch"] = self.game.generator_pitch * key
@@ -262,6 +292,9 @@ class _Terms:
             distance = (fake - real)[..., first:].abs()
             n_cells = sheet.mask(pitch).sum() * distance.shape[-1]
             terms["reconstruction"] = config.reconstruction * distance.sum() / n_cells
+            if config.offsets and first:
+                apart = (fake - real)[:, 0, :, 0].abs().sum() / sheet.mask(pitch)[:, 0].sum()
+                terms["offsets"] = config.offsets * apart
         if config.features:
             pairs = zip(on_fake.features, on_real.features, strict=True)
             distances = [F.l1_loss(fake[rows], real[rows]) for fake, real in pairs]
@@ -286,25 +319,49 @@ class _Terms:
         return terms
 
 
+def blocks_of(judge: Discriminator) -> list[list[nn.Module]]:
+    """Return the modules of D from its input on: the first layers, then stage by stage, then what judges."""
+    trunk, stages = judge.trunk, list(judge.trunk.blocks)
+    first = [judge.given, judge.enter, trunk.stem, stages[0]]
+    inner = [[widen, stage] for widen, stage in zip(trunk.widen, stages[1:], strict=True)]
+    heads = [judge.conditions, judge.dense, judge.spread, judge.logit, judge.compare, judge.pitch]
+    return [first, *inner, [head for head in (judge.head, *heads) if head is not None]]
+
+
 def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, optimizers: OptimizersConfig) -> Game:
-    """State who moves when: D, then G together with the encoder, once each per step.
+    """State who moves when: D, then G together with the encoder, once each per step unless D moves more often.
 
     Args:
         modules: What `networks.build` made of `config`.
         config: Representation and network.
         game: Losses, penalties, timbre.
         optimizers: One per player.
+
+    Raises:
+        RecipeError: A tool does not go with the network.
     """
     network = config.network
     if isinstance(network, ClassicConfig):
+        named = [*game.named(), *(["growth"] if game.growth is not None else [])]
+        if named:
+            name = named[0]
+            raise RecipeError(f"game.{name} with a classic network; expected game.classic.{name}")
         return classic_game(modules, game.classic, optimizers.generator, optimizers.discriminator)
+    if game.replay and (game.objective or default_objective(network)) in RELATIVISTIC:
+        raise RecipeError("game.replay with objective rpgan, whose pairs share a pitch; expected another objective")
+    if game.growth is not None and isinstance(network, StyleConfig):
+        raise RecipeError("game.growth with network.variant style, which has no branches to fade in; expected residual")
+    judge = modules["discriminator"]
+    assert isinstance(judge, Discriminator)
+    ready(game, judge, blocks_of(judge))
     terms = _Terms(modules, network, game, config.representation.kind)
     usual = default_optimizer(network)
     return Game(
         phases=(
-            Phase("discriminator", ("discriminator",), terms.discriminator, optimizers.discriminator or usual),
+            terms.duel.phase(terms.discriminator, optimizers.discriminator or usual),
             Phase("generator", ("generator", "encoder"), terms.generator, optimizers.generator or usual),
         ),
+        extras=terms.duel.extras(),
         averaged={"generator": 0.0, "encoder": 0.0, "discriminator": 0.0},
         watch=terms.watch,
     )

@@ -119,16 +119,19 @@ class Sheet(nn.Module):
     def heard(self, normal: Tensor, pitch: Tensor) -> Tensor:
         """Return what judge and encoder go by, of normalised planes at pitches `(batch,)` (MIDI).
 
-        Cells that mean nothing are 0. Where the planes are partials, the deviation of a partial counts as much as its
-        amplitude: that of a partial too weak to be heard is noise, by which fakes would be known at once.
+        Cells that mean nothing are 0. Where the planes are partials, deviation and offset of a partial count as much as
+        its amplitude: those of a partial too weak to be heard are noise, by which fakes would be known at once.
         """
         seen = normal * self.mask(pitch)
         if not self.plan.head:
             return seen
         amplitude, deviation, noise = seen.unbind(1)
-        loudness = (((normal[:, 0] - self.shift[0]) / self.scale[0] + 1) / 2).clamp(0, 1)
-        weighted = torch.cat([deviation[..., :1], deviation[..., 1:] * loudness[..., 1:]], dim=-1)
-        return torch.stack([amplitude, weighted, noise], dim=1)
+        loudness = (((normal[:, 0] - self.shift[0]) / self.scale[0] + 1) / 2).clamp(0, 1)[..., 1:]
+        weighted = torch.cat([deviation[..., :1], deviation[..., 1:] * loudness], dim=-1)
+        weight = loudness.amax(dim=-1)
+        weight = torch.cat([torch.ones_like(weight[:, :1]), weight[:, 1:]], dim=1)  # row 0 holds the tuning
+        offsets = torch.cat([amplitude[..., :1] * weight.unsqueeze(-1), amplitude[..., 1:]], dim=-1)
+        return torch.stack([offsets, weighted, noise], dim=1)
 
     def mask(self, pitch: Tensor) -> Tensor:
         """Return `(batch, plane, row, 1)` float32 for pitches `(batch,)` (MIDI): 1 where cells mean something."""

@@ -3,10 +3,12 @@
 GANSynth (arXiv 1902.08710) after arXiv 1710.10196, section 3: block 1 makes the smallest size; each further block
 doubles it, first fading in over one span, then standing for another. Progress is a number from 0 to n_blocks - 1:
 whole where the newest block stands alone, in between while the next fades in. Blocks are counted from 1, as published.
+The residual networks have no images per size; in them the branches of a stage are what fades in, see `stage_weight`.
 """
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor
@@ -82,6 +84,25 @@ def discriminator_alpha(block: int, progress: float) -> float:
         [0.0, 0.75, 1.0]
     """
     return max(0.0, min(1.0, block - progress))
+
+
+def stage_weight(stage: int, progress: float | None) -> float:
+    """Return how strongly the residual branches of a stage count, in [0, 1].
+
+    Args:
+        stage: From the coarsest, 0.
+        progress: How far the networks have grown; None: all the way.
+
+    Example:
+        >>> [stage_weight(stage, 1.25) for stage in (0, 1, 2, 3)], stage_weight(3, None)
+        ([1.0, 1.0, 0.25, 0.0], 1.0)
+    """
+    return 1.0 if progress is None else max(0.0, min(1.0, progress - (stage - 1)))
+
+
+def faded(x: Tensor, changed: Tensor, weight: float) -> Tensor:
+    """Return the way from x to what a stage makes of it, as far as a weight above 0 says."""
+    return changed if weight == 1.0 else torch.lerp(x, changed, weight)
 
 
 def newest_block(n_blocks: int, progress: float) -> int:

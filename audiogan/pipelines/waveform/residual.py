@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from audiogan.layers import LEAK, Scaled, batch_deviation, double, halve
 from audiogan.pipelines.waveform.network_config import ResidualConfig, StyleConfig
 from audiogan.pipelines.waveform.plan import Plan, Sheet
+from audiogan.pipelines.waveform.progressive import faded, stage_weight
 
 SMALLEST_LINE, SMALLEST_PICTURE = 8, 4
 HEAD_WIDTH = 128
@@ -139,6 +140,16 @@ class Block(nn.Module):
         return x + self.second(activate(self.first(activate(y))))
 
 
+def run_stage(blocks: nn.ModuleList, x: Tensor, weight: float, *condition: Tensor) -> Tensor:
+    """Change `(batch, width, ...)` by the blocks of a stage, as far as it has faded in."""
+    if weight == 0.0:
+        return x
+    changed = x
+    for block in blocks:
+        changed = block(changed, *condition)
+    return faded(x, changed, weight)
+
+
 class Trunk(nn.Module):
     """Full size → coarse: `(batch, n_channels, ...)` to `(batch, width, ...)` at the smallest size."""
 
@@ -165,15 +176,14 @@ class Trunk(nn.Module):
             nn.ModuleList(Block(n, plan.kernel, n_blocks, equalised=equalised) for _ in range(depth)) for n in widths
         )
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+    def forward(self, x: Tensor, bias: Tensor, progress: float | None = None) -> Tensor:
         """Return coarse features; `bias` `(batch, width at full size)` is added after the first layer."""
         x = self.stem(x) + bias.view(*bias.shape, *[1] * (x.dim() - 2))
         for stage, blocks in enumerate(self.blocks):
             if stage:
                 x = self.widen[stage - 1](self.halved(x, stage))
             assert isinstance(blocks, nn.ModuleList)
-            for block in blocks:
-                x = block(x)
+            x = run_stage(blocks, x, stage_weight(len(self.blocks) - 1 - stage, progress))
         return x
 
     def halved(self, x: Tensor, stage: int) -> Tensor:
@@ -241,8 +251,19 @@ class Generator(nn.Module):
         self.out = Scaled(widths[-1], plan.n_channels, plan.point, gain=0.5)
         self.head = HeadWriter(plan, n_w) if plan.head else None
 
-    def draw(self, z: Tensor, h: Tensor | None, pitch: Tensor, velocity: Tensor, keep: Tensor | None = None) -> Tensor:
-        """Return normalised planes `(batch, plane, row, frame)`, 0 where nothing is meant; arguments as `forward`."""
+    def draw(
+        self,
+        z: Tensor,
+        h: Tensor | None,
+        pitch: Tensor,
+        velocity: Tensor,
+        keep: Tensor | None = None,
+        progress: float | None = None,
+    ) -> Tensor:
+        """Return normalised planes `(batch, plane, row, frame)`, 0 where nothing is meant.
+
+        Arguments as `forward`; `progress` says how far the network has grown, None: all the way.
+        """
         w = torch.cat([z, self.conditions(pitch, velocity, h, keep)], dim=1)
         w = self.mapping(w)
         x = self.start(w).view(len(w), -1, *self.stages[0])
@@ -250,8 +271,7 @@ class Generator(nn.Module):
             if stage:
                 x = double_to(self.narrow[stage - 1](x), self.stages[stage])
             assert isinstance(blocks, nn.ModuleList)
-            for block in blocks:
-                x = block(x, w)
+            x = run_stage(blocks, x, stage_weight(stage, progress), w)
         planes = self.out(activate(x))
         if self.head is not None:
             planes = torch.cat([self.head(w).unsqueeze(2), planes], dim=2).unflatten(1, self.plan.shape[:2])
@@ -307,11 +327,17 @@ class Discriminator(nn.Module):
         self.pitch = Scaled(n_w, plan.n_pitches, gain=1.0, equalised=equalised)
 
     def judge(
-        self, normal: Tensor, pitch: Tensor, velocity: Tensor, h: Tensor | None = None, keep: Tensor | None = None
+        self,
+        normal: Tensor,
+        pitch: Tensor,
+        velocity: Tensor,
+        h: Tensor | None = None,
+        keep: Tensor | None = None,
+        progress: float | None = None,
     ) -> Judged:
-        """Judge normalised planes; arguments as `forward`."""
+        """Judge normalised planes; arguments as `forward`, and how far the network has grown, None: all the way."""
         x, head = split_head(self.sheet.heard(normal, pitch), self.plan)
-        coarse = activate(self.trunk(x, self.enter(self.given(pitch, velocity))).flatten(1))
+        coarse = activate(self.trunk(x, self.enter(self.given(pitch, velocity)), progress).flatten(1))
         dense = self.dense(coarse)
         if self.head is not None and head is not None:
             dense = dense + self.head(head)

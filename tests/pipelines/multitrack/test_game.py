@@ -81,9 +81,10 @@ def test_sight_is_some_tracks_in_some_bars() -> None:
 def test_the_discriminator_sees_nothing_of_cells_out_of_sight() -> None:
     modules = build(CONFIG)
     terms = _Terms(modules, CONFIG, GameConfig(sight=SightConfig(whole=0.0, track=0.3, bar=0.5)))
-    mask = torch.zeros(20, 5, 2)
+    contest, mask = terms.contest(batch_of(20), moment())
     codes = torch.randn(20, 5, 2, 8, requires_grad=True)
-    terms.seen(mask, moment())(codes).sum().backward()
+    assert torch.equal((contest.conditions[0] >= 0) * mask, contest.conditions[0].clamp(min=0))
+    terms.duel.side(moment(), "fake", contest.conditions)(codes).sum().backward()
     assert codes.grad is not None
     blind = (codes.grad == 0).all(dim=-1)
     assert 0.2 < float(blind.float().mean()) < 0.95

@@ -204,7 +204,7 @@ def test_terms_are_the_published_ones() -> None:
     options = ClassicGameConfig(progressive=False)
     terms, batch = _ClassicTerms(modules, options), batch_of(picture())
     made = terms.discriminator(batch, moment())
-    assert set(made) == {"adversarial", "pitch", "drift", "wgan_gp"}
+    assert set(made) == {"adversarial", "pitch", "drift", "wgan_gp", "pair_sign"}
     judge = modules["discriminator"]
     real = judge(batch["planes"])
     with torch.no_grad():

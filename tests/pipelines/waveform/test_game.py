@@ -1,6 +1,6 @@
 """The game: pairs of equal pitch, what D is told, every term, who moves, and that it learns."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.game import (
     GameConfig,
     OptimizersConfig,
+    Pair,
     TimbreConfig,
     _Terms,
     default_gamma,
@@ -24,6 +25,7 @@ from audiogan.pipelines.waveform.game import (
 from audiogan.pipelines.waveform.network_config import ClassicConfig, ResidualConfig, StyleConfig
 from audiogan.pipelines.waveform.networks import build_networks
 from audiogan.pipelines.waveform.plan import hertz
+from audiogan.pipelines.waveform.residual import Judged
 from tests.pipelines.waveform.small_planes import (
     CLASSIC,
     LEARNER,
@@ -59,6 +61,11 @@ def terms_of(timbre: TimbreConfig | None = None, network: ResidualConfig | Style
     return _Terms(modules, network, GameConfig(timbre=timbre or TimbreConfig(), **game), "harmonic")
 
 
+def judged(terms: _Terms, pair: Pair, side: str) -> Callable[[Tensor], Judged]:
+    """D as the penalties see it."""
+    return terms.duel.side(moment(), side, pair.contest.conditions)
+
+
 # ---- pairs
 
 
@@ -70,8 +77,8 @@ def test_both_of_a_pair_are_shown_changed_alike_and_as_often_as_the_recipe_says(
         shown = seen.setdefault(probability, [])
         terms.judge.judge = lambda planes, *_, shown=shown: shown.append(planes)  # type: ignore[method-assign]
         pair = terms.pair(batch, moment())
-        pair.judge(pair.real)
-        pair.judge(pair.real.clone())
+        for side in ("real", "fake"):
+            judged(terms, pair, side)(pair.real.clone())
     assert torch.equal(seen[0.0][0], pair.real)
     assert not torch.equal(seen[1.0][0], pair.real)
     assert torch.equal(seen[1.0][0], seen[1.0][1])
@@ -86,8 +93,8 @@ def test_a_pair_shares_pitch_and_velocity_and_rows() -> None:
     mask = line().mask(batch["f0"]).expand_as(pair.real)
     assert (pair.real[mask < 0.5] == 0).all()
     assert (pair.fake[mask < 0.5] == 0).all()
-    pair.judge(pair.real)
-    pair.judge(pair.fake)
+    judged(terms, pair, "real")(pair.real)
+    judged(terms, pair, "fake")(pair.fake)
     assert all(first is second for first, second in zip(calls[0][1:], calls[1][1:], strict=True))
 
 
@@ -96,7 +103,7 @@ def test_the_discriminator_is_told_the_timbre_of_the_other_note() -> None:
     calls: list[tuple[Tensor, ...]] = []
     terms.judge.judge = lambda *args: calls.append(args)  # type: ignore[method-assign]
     pair = terms.pair(batch, moment())
-    pair.judge(pair.real)
+    judged(terms, pair, "real")(pair.real)
     _, _, _, shown, kept = calls[0]
     expected = terms.encoder(batch["partner_planes"], batch["partner_pitch"])
     torch.testing.assert_close(shown, expected)
@@ -150,6 +157,17 @@ def test_free_timbres_may_come_from_the_mixture() -> None:
     assert (h[kept < 0.5] - own[kept < 0.5]).abs().amax(1).min() > 1e-3
 
 
+def test_free_timbres_may_be_both() -> None:
+    terms, own = terms_of(TimbreConfig(free="both")), drawn(4000, 5)
+    h, kept, given = terms.timbres(own, own, moment(step=1))
+    assert 0.46 < kept.mean().item() < 0.54
+    assert (given[kept > 0.5] == 1).all()
+    assert 0.46 < given[kept < 0.5].mean().item() < 0.54
+    from_mixture = (given > 0.5) & (kept < 0.5)
+    assert (h[from_mixture] - own[from_mixture]).abs().amax(1).min() > 1e-3
+    assert (terms.timbres(own, own, moment(step=4))[2] == 1).all(), "between two timbres nothing is left out"
+
+
 # ---- terms
 
 
@@ -158,12 +176,22 @@ def test_the_terms_of_both_players() -> None:
     for_d = terms.discriminator(batch, moment(phase="discriminator"))
     assert set(for_d) == {"adversarial", "r1", "r2", "pitch", "pair_sign"}
     for_g = terms.generator(batch, moment())
-    names = {"adversarial", "pitch", "reconstruction", "features", "consistency", "contrast", "reversal", "divergence"}
+    names = {
+        "adversarial",
+        "pitch",
+        "reconstruction",
+        "offsets",
+        "features",
+        "consistency",
+        "contrast",
+        "reversal",
+        "divergence",
+    }
     assert set(for_g) == names
     assert all(bool(term.isfinite()) for term in (*for_d.values(), *for_g.values()))
 
 
-@pytest.mark.parametrize("name", ["reconstruction", "features", "consistency", "contrast", "divergence"])
+@pytest.mark.parametrize("name", ["reconstruction", "offsets", "features", "consistency", "contrast", "divergence"])
 def test_weights_scale_their_term_and_zero_leaves_it_out(name: str) -> None:
     weight = getattr(TimbreConfig(), name)
     found = [
@@ -183,6 +211,15 @@ def test_reconstruction_is_the_mean_distance_where_cells_mean_something() -> Non
     sheet = terms.generate.sheet
     expected = (sheet.heard(pair.real, pair.pitch) - sheet.heard(pair.fake, pair.pitch)).abs()[mask > 0.5].mean()
     assert made.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_offsets_are_those_of_partials_that_can_be_heard() -> None:
+    terms, batch = terms_of(TimbreConfig(dropout=0.0, offsets=1.0)), batch_of(line(), 8)
+    made = terms.generator(batch, moment())["offsets"]
+    pair = terms.pair(batch, moment())
+    sheet, mask = terms.generate.sheet, line().mask(batch["f0"])[:, 0, :, 0]
+    real, fake = (sheet.heard(one, pair.pitch)[:, 0, :, 0] for one in (pair.real, pair.fake))
+    assert made.item() == pytest.approx((real - fake).abs()[mask > 0.5].mean().item(), rel=1e-4)
 
 
 def test_without_a_kept_timbre_nothing_is_compared() -> None:
@@ -234,14 +271,18 @@ def test_draws_depend_on_the_moment_alone() -> None:
 # ---- defaults by network
 
 
+def gammas(terms: _Terms, at: Moment, n_examples: int = 32) -> tuple[float, float]:
+    return terms.duel.gammas(at, *terms.schedules(n_examples))
+
+
 def test_penalties_of_the_default() -> None:
     terms = terms_of()
-    assert terms.objective == "rpgan"
-    assert terms.gammas(moment(step=3, share=0.0), 32) == (10.0, 10.0)
-    assert terms.gammas(moment(step=3, share=1.0), 32) == pytest.approx((1.0, 1.0))
+    assert terms.duel.objective == "rpgan"
+    assert gammas(terms, moment(step=3, share=0.0)) == (10.0, 10.0)
+    assert gammas(terms, moment(step=3, share=1.0)) == pytest.approx((1.0, 1.0))
     lazy = terms_of(penalty_interval=4, r1=Schedule(start=2.0))
-    assert lazy.gammas(moment(step=3), 32) == (0.0, 0.0)
-    assert lazy.gammas(moment(step=4), 32) == (8.0, 8.0)
+    assert gammas(lazy, moment(step=3)) == (0.0, 0.0)
+    assert gammas(lazy, moment(step=4)) == (8.0, 8.0)
     sizes = {(2, 64, 64): 1.0, (2, 128, 256): 10.0, (2, 1024, 128): 50.0}
     for shape, expected in sizes.items():
         assert default_gamma(picture(shape)).start == pytest.approx(expected, rel=0.1)
@@ -249,10 +290,10 @@ def test_penalties_of_the_default() -> None:
 
 def test_penalties_of_style() -> None:
     terms = terms_of(network=STYLE)
-    assert terms.objective == "nonsaturating"
-    assert terms.gammas(moment(step=15), 32) == (0.0, 0.0)
+    assert terms.duel.objective == "nonsaturating"
+    assert gammas(terms, moment(step=15)) == (0.0, 0.0)
     expected = 16 * 0.0002 * (3 * 8 * 18) / 32
-    assert terms.gammas(moment(step=16), 32) == (pytest.approx(expected), 0.0)
+    assert gammas(terms, moment(step=16)) == (pytest.approx(expected), 0.0)
     made = terms.discriminator(batch_of(line(), 4), moment(step=16, phase="discriminator"))
     assert "r1" in made
     assert "r2" not in made

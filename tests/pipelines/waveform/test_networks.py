@@ -324,13 +324,16 @@ def test_style_can_be_reached_by_w() -> None:
     assert generator.of_style(w, pitch).shape == (3, *PICTURE)
 
 
-def test_a_deviation_counts_as_much_as_its_partial() -> None:
+def test_deviation_and_offset_count_as_much_as_their_partial() -> None:
     sheet = Sheet(line())
     pitch = torch.full((1,), 60.0)
     normal = torch.zeros(1, *line().shape)
     normal[0, 0, 0], normal[0, 0, 1], normal[0, 0, 2] = 1.0, 0.0, -1.0  # loud, half as loud, silent
-    normal[0, 1] = 0.8
+    normal[0, 1], normal[0, 0, :, 0] = 0.8, 0.6
     heard = sheet.heard(normal, pitch)
     torch.testing.assert_close(heard[0, 1, :3, 5], torch.tensor([0.8, 0.4, 0.0]))
     torch.testing.assert_close(heard[0, 1, :3, 0], torch.full((3,), 0.8))  # the head holds phases
-    torch.testing.assert_close(heard[0, 0, :3], normal[0, 0, :3])
+    torch.testing.assert_close(heard[0, 0, :3, 1:], normal[0, 0, :3, 1:])
+    torch.testing.assert_close(heard[0, 0, :3, 0], torch.tensor([0.6, 0.3, 0.0]))
+    normal[0, 0, 0] = -1.0
+    assert sheet.heard(normal, pitch)[0, 0, 0, 0] == -1.0, "row 0 holds the tuning, however quiet its partial"

@@ -1,0 +1,93 @@
+"""Choose among averages of different lengths after training, by the score of the pipeline.
+
+A run whose recipe says `train.averages.posthoc` keeps what any length can be made from. The usual average stays unless
+another is nearer to held-out music by more than the standard error, since the best of several noisy figures flatters
+itself. Lengths are widths: standard deviations as shares of the run.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiogan.corpus.names import escape
+from audiogan.errors import UsageError
+from audiogan.pipeline import Pipeline
+from audiogan.recipe import Recipe
+from audiogan.workflow.model import CARD, WEIGHTS, load_card, sha256_of
+from audiogan.workflow.outputs import write_json
+
+if TYPE_CHECKING:
+    from audiogan.adversarial.scoring import Scoring
+
+logger = logging.getLogger(__name__)
+
+CHOICE = "averages.json"
+
+
+def choose(
+    run: Path, recipe: Recipe, pipeline: Pipeline, dataset: Any, scoring: "Scoring | None", widths: Sequence[float]
+) -> float | None:
+    """Put the best average into the model of a run and return its width; None where the usual one stays.
+
+    What was tried is written to `averages.json` in the run folder: width (null for the usual average) and figures.
+
+    Args:
+        run: Folder with `model/` and stored averages.
+        recipe: Of the run.
+        pipeline: Of the recipe.
+        dataset: Training examples, for what remains to be fitted.
+        scoring: How to tell; None: the only width that is named is taken.
+        widths: To try.
+
+    Raises:
+        UsageError: Nothing to choose by, and more than one width.
+        CheckpointError: The run stored no averages.
+    """
+    import torch
+
+    from audiogan.adversarial.model import load_model, save_model
+    from audiogan.adversarial.posthoc import average_of
+
+    config = recipe.section("model")
+    usual, shared = load_model(run / "model")
+    if scoring is None and len(widths) != 1:
+        raise UsageError(f"{escape(run)}: too little is held out to choose by; expected one width, not {len(widths)}")
+
+    def built(width: float | None) -> dict[str, Any]:
+        made = {} if width is None else average_of(run, width)
+        return pipeline.load_modules({name: own | made.get(name, {}) for name, own in usual.items()}, config)
+
+    best, tried = (None, []) if scoring is not None else (widths[0], [])
+    if scoring is not None:
+        with torch.no_grad():
+            tried = [(width, dict(scoring.score(built(width), recipe.seed))) for width in (None, *widths)]
+        best = better(tried)
+        write_json(run / CHOICE, {"tried": [{"width": width, **found} for width, found in tried], "taken": best})
+    if best is None:
+        return None
+    modules = built(best)
+    pipeline.finish(modules, config, dataset, seed=recipe.seed)
+    save_model(run / "model", modules, shared)
+    card = load_card(run / "model" / CARD) or {}
+    sums = {"weights_sha256": sha256_of(run / "model" / WEIGHTS), "average_width": best}
+    write_json(run / "model" / CARD, {**card, **sums})
+    logger.info("the average of width %g takes the place of the usual one", best)
+    return best
+
+
+def better(tried: Sequence[tuple[float | None, Mapping[str, float]]]) -> float | None:
+    """Return the width of the lowest distance, None unless it is below the first by more than the first's error.
+
+    Args:
+        tried: The usual average first, then widths, each with `distance` and perhaps its standard `error`.
+
+    Example:
+        >>> better([(None, {"distance": 2.0, "error": 0.5}), (0.1, {"distance": 1.6}), (0.2, {"distance": 1.4})])
+        0.2
+        >>> better([(None, {"distance": 2.0, "error": 0.5}), (0.1, {"distance": 1.6})]) is None
+        True
+    """
+    first = tried[0][1]
+    width, found = min(tried[1:], key=lambda one: one[1]["distance"])
+    return width if found["distance"] < first["distance"] - first.get("error", 0.0) else None
