@@ -1,6 +1,6 @@
 import json
-import shutil
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any

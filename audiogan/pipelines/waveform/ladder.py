@@ -1,9 +1,9 @@
 """The way from one recording to another in steps of one pitch, kept near the straight line between their planes.
 
 Between two points of the space a model wanders: half-way lies a sound of its own, brighter or longer than both ends.
-Where the ends come from recordings, the straight way between their planes is known, and two thirds of the wandering
-are taken back. On 16 pairs of real recordings the brightness went one way in 13 cases with a third of the wandering, in
-9 with all of it, and the middle came nearer to real notes (0.77 against 0.89, root mean square of descriptors).
+Where the ends come from recordings, the straight way between their planes is known, and nine tenths of the wandering
+are taken back. On 80 pairs of real recordings brightness went one way (rank correlation of 0.9) in 81 % and the envelope
+in 95 % with a tenth of the wandering, in 80 and 91 % with a fifth, in 74 and 89 % with a third.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from audiogan.pipelines.waveform.detail import detail_of
 from audiogan.pipelines.waveform.timbre import Timbre, between
 from audiogan.pipelines.waveform.voice import Played, make_planes
 
-WANDERING = 1 / 3
+WANDERING = 0.1
 
 
 def ladder(

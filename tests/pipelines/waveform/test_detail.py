@@ -116,7 +116,8 @@ def test_details_are_saved_exactly_and_belong_to_the_size_of_the_model(tmp_path:
     "change",
     [
         {"pitch": 200}, {"pitch": "60"}, {"weight": 2}, {"weight": True}, {"values": "!"}, {"values": 5},
-        {"values": "AAAA"}, {"values": ""}, {"more": 1}, {"pitch": float("nan")}, {"group": -1}, {"group": 1.0}, {"group": 32},
+        {"values": "AAAA"}, {"values": ""}, {"more": 1}, {"pitch": float("nan")},
+        {"group": -1}, {"group": 1.0}, {"group": 32},
     ],
 )  # fmt: skip
 def test_odd_details_are_refused_in_one_line(tmp_path: Path, change: dict[str, Any]) -> None:

@@ -35,7 +35,7 @@ def test_the_ends_are_the_ends(ends: tuple[Timbre, Timbre]) -> None:
     assert way[0] is ends[0] and way[-1] is ends[1]
 
 
-def test_a_step_lies_a_third_of_the_models_own_way_from_the_straight_one(ends: tuple[Timbre, Timbre]) -> None:
+def test_a_step_lies_a_tenth_of_the_models_own_way_from_the_straight_one(ends: tuple[Timbre, Timbre]) -> None:
     straight = planes(*ends).mean(dim=0)
     own, kept = planes(between(MODEL, *ends, 0.5), ladder(MODEL, *ends, SHARES, PITCH, 0.8)[2])
     seen = [0, 2]

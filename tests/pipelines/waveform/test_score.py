@@ -105,7 +105,7 @@ def test_the_probe_shows_each_set_under_its_name(cache: Path, monkeypatch: pytes
     assert isinstance(generator, Generator)
     own = judging.judge
 
-    def note(normal: Tensor, *told: Tensor) -> Any:
+    def note(normal: Tensor, *told: Any) -> Any:
         seen.append(normal)
         return own(normal, *told)
 
