@@ -18,7 +18,7 @@ from audiogan.pipelines.waveform.ladder import ladder
 from audiogan.pipelines.waveform.loudness import equally_loud
 from audiogan.pipelines.waveform.network_config import ClassicConfig
 from audiogan.pipelines.waveform.sound import Sound, check_rate, levelled, velocity_gain
-from audiogan.pipelines.waveform.timbre import Timbre, check_timbre, free_timbre
+from audiogan.pipelines.waveform.timbre import Timbre, check_timbre, random_timbre
 from audiogan.pipelines.waveform.voice import (
     Played,
     Voice,
@@ -59,8 +59,8 @@ def generate(
         velocity: 0 to 1, for level and timbre; None for 0.8.
         duration: Seconds from the onset to the release; None for the model's own length.
         sample_rate: Hz, 16,000 to 48,000; None for the model's own.
-        timbre: One for all notes; None for a new, free one each.
-        temperature: 0 to 2; what the z of free timbres is multiplied by.
+        timbre: One for all notes; None for a new, random one each.
+        temperature: 0 to 2; how far new timbres lie from the middle, see `random_timbre`.
         device: Where the networks are; they are not moved.
 
     Raises:
@@ -84,7 +84,7 @@ def generate(
     made = []
     for number in range(first, first + count):
         wanted = asked[number % len(asked)] if asked else _spread(config, seed, number)
-        own = free_timbre(model, seed, number, temperature=temperature) if timbre is None else timbre
+        own = random_timbre(model, seed, number, temperature=temperature) if timbre is None else timbre
         made.append((wanted, Played(own, wanted + 12 * into_range(wanted, config), velocity)))
     sounds = []
     duration = check_duration(duration)

@@ -94,21 +94,23 @@ def free_timbre(model: Model, seed: int, number: int = 0, *, temperature: float 
 
 
 @torch.no_grad()
-def random_timbre(model: Model, seed: int, number: int = 0) -> Timbre:
+def random_timbre(model: Model, seed: int, number: int = 0, *, temperature: float = 1.0) -> Timbre:
     """Draw a timbre: h from the mixture fitted to the training notes, and z; without an encoder z alone.
 
     Args:
         model: Trained networks.
         seed, number: The same two give the same timbre.
+        temperature: What z, and the way of h from the middle of its part of the mixture, are multiplied by.
     """
     z_dim, timbre_dim = dims_of(model)
     encoder = model.modules.get("encoder")
     if not isinstance(encoder, TimbreEncoder):
-        return free_timbre(model, seed, number)
+        return free_timbre(model, seed, number, temperature=temperature)
     generator = torch.Generator().manual_seed(seed_of(seed, "random timbre", number))
     part, normal = torch.rand(1, generator=generator), torch.randn(1, timbre_dim, generator=generator)
-    h = encoder.mixture.sample(part, normal)[0].cpu().numpy()
-    return Timbre(h, z_for(z_dim, seed, "timbre", number), f"random {seed}-{number}", model.sha256)
+    h = encoder.mixture.sample(part, normal * temperature)[0].cpu().numpy()
+    z = z_for(z_dim, seed, "timbre", number) * np.float32(temperature)
+    return Timbre(h, z.astype(np.float32), f"random {seed}-{number}", model.sha256)
 
 
 # ---- between two

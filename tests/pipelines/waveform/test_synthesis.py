@@ -11,6 +11,7 @@ from audiogan.corpus.notes import hz_of
 from audiogan.errors import CorpusError, UnsupportedError, UsageError
 from audiogan.pipelines.waveform import synthesis
 from audiogan.pipelines.waveform.config import Config
+from audiogan.pipelines.waveform.encoder import TimbreEncoder, on_sphere
 from audiogan.pipelines.waveform.loudness import loudness
 from audiogan.pipelines.waveform.network_config import ClassicConfig
 from audiogan.pipelines.waveform.synthesis import generate, interpolate
@@ -84,6 +85,25 @@ def test_a_note_depends_on_seed_and_number_alone() -> None:
     other = generate(model, count=3, seed=6)
     assert not np.array_equal(three[0].waveform, other[0].waveform)
     assert not np.array_equal(ten[0].waveform[:100], ten[9].waveform[:100])
+
+
+def test_new_notes_have_the_timbres_that_evaluate_measures() -> None:
+    model = model_of()
+    for number, sound in enumerate(generate(model, count=3, seed=5)):
+        assert sound.facts["timbre"] == random_timbre(model, 5, number).as_json()
+
+
+def test_without_temperature_a_timbre_is_the_middle_of_its_part() -> None:
+    model = model_of()
+    encoder = model.modules["encoder"]
+    assert isinstance(encoder, TimbreEncoder)
+    middles = on_sphere(encoder.mixture.mean).numpy()
+    for number in range(4):
+        cold, warm = (random_timbre(model, 0, number, temperature=t) for t in (0.0, 1.0))
+        assert cold.h is not None and warm.h is not None
+        nearest, own = (float(np.abs(middles - timbre.h).max(axis=1).min()) for timbre in (cold, warm))
+        assert nearest < 1e-5 < 0.05 < own
+        assert not cold.z.any()
 
 
 def test_pitches_left_out_are_spread_over_the_range() -> None:
