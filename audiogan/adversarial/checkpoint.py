@@ -280,17 +280,17 @@ class Store:
         """
         kept = set(self.steps()[-self.keep :]) | {(self.best() or {}).get("step")}
         doomed = [self.path(step) for step in self.steps() if step not in kept]
+        for path in doomed:
+            # Out of the final name first, so that a half-removed folder is never taken for a checkpoint.
+            self._tolerating(lambda path=path: path.rename(path.with_name(f".tmp-gone-{path.name}")))
+        for path in [*self.folder.glob(".tmp-*"), *self.best_file.parent.glob(".tmp-*")]:
+            self._tolerating(lambda path=path: shutil.rmtree(path) if path.is_dir() else path.unlink())
+
+    def _tolerating(self, remove: Callable[[], object]) -> None:
         try:
-            for path in doomed:
-                # Out of the final name first, so that a half-removed folder is never taken for a checkpoint.
-                path.rename(path.with_name(f".tmp-gone-{path.name}"))
-            for path in [*self.folder.glob(".tmp-*"), *self.best_file.parent.glob(".tmp-*")]:
-                if path.is_dir():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+            remove()
         except OSError as error:
-            logger.warning("%s: old checkpoints not removed: %s", self.folder, error)
+            logger.warning("%s: an old checkpoint is not removed: %s", self.folder, error)
 
     def load_newest(self, *, set_aside: bool = True) -> Checkpoint | None:
         """Return the newest checkpoint that holds, or None where there never was one.

@@ -56,6 +56,10 @@ class CraftConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_craft(self) -> Self:
+        for name in ("r1", "r2", "instance_noise"):
+            wanted: Schedule | None = getattr(self, name)
+            if wanted is not None and min(wanted.start, wanted.start if wanted.end is None else wanted.end) < 0.0:
+                raise ValueError(f"{name} goes below 0; expected 0 or more")
         repeats = self.discriminator_repeats
         if isinstance(repeats, int) and repeats < 1:
             raise RecipeError(f"`discriminator_repeats: {repeats}` in game; expected 1 or more.")

@@ -289,7 +289,7 @@ class Duel:
     ) -> None:
         """Let what adapts take in the outcome of a move of D."""
         if self.adaptive is not None:
-            self.adaptive.note(real_logits, fake_logits, moment.world)
+            self.adaptive.note(real_logits, fake_logits, moment.world // moment.portions)
         if self.auto_gamma is not None:
             found = [terms[name].detach() for name in ("r1", "r2") if name in terms]
             penalty = sum(found[1:], found[0]) / self.interval if found else None

@@ -49,7 +49,8 @@ class Moment:
         phase: Name of the phase that moves.
         repeat: Which move of this phase within the step, from 0.
         rank: Number of this process.
-        world: Number of processes.
+        world: Number of processes, times `portions`.
+        portions: Parts of a process's batch that move one after the other and draw as processes of their own.
     """
 
     step: int
@@ -61,6 +62,7 @@ class Moment:
     repeat: int = 0
     rank: int = 0
     world: int = 1
+    portions: int = 1
 
     def generator(self, stream: str) -> torch.Generator:
         """Return a fresh CPU generator for one named stream of draws; equal on every process.

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HEARTBEAT = "AUDIOGAN_HEARTBEAT"
+SUPERVISOR = "AUDIOGAN_SUPERVISOR"
 BEAT_SECONDS = 1.0
 
 
@@ -30,7 +31,8 @@ class Heart:
         self._waits = 0
         self._stopped = threading.Event()
         if path is not None:
-            self._parent = os.getppid()
+            # Told, since the supervisor may have died while this program was loaded.
+            self._parent = int(os.environ.get(SUPERVISOR, os.getppid()))
             threading.Thread(target=self._run, name="heartbeat", daemon=True).start()
 
     @classmethod

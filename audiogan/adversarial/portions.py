@@ -88,7 +88,11 @@ class Portions:
             return batch, moment
         rows = {name: tensor[number :: self.count] for name, tensor in batch.items()}
         # Row m of process r is example r + m · world of the whole batch; so is row m // count of this one of more.
-        place = {"rank": moment.rank + number * moment.world, "world": moment.world * self.count}
+        place = {
+            "rank": moment.rank + number * moment.world,
+            "world": moment.world * self.count,
+            "portions": self.count,
+        }
         return rows, replace(moment, **place)
 
     def shrink(self) -> bool:

@@ -12,6 +12,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, Literal
 
 import torch
@@ -24,6 +25,9 @@ from audiogan.adversarial.portions import Portions
 from audiogan.errors import AudioganError, UsageError
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")
+
+
+LONGEST_WAIT_HOURS = 48
 
 
 class RuntimeConfig(BaseModel):
@@ -85,7 +89,8 @@ class Runtime:
         from accelerate import PartialState
 
         with self.heart.waiting():
-            state = PartialState(cpu=self.device.type == "cpu")
+            # Long, since the main process prepares and finishes alone; heartbeats and connections show who is dead.
+            state = PartialState(cpu=self.device.type == "cpu", timeout=timedelta(hours=LONGEST_WAIT_HOURS))
         self.rank, self.world = state.process_index, state.num_processes
         self.device = torch.device(state.device or self.device)
 
@@ -215,6 +220,8 @@ class Runtime:
         try:
             with self.heart.waiting():
                 yield
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:
             told = f"another process of this training has gone: {str(error).splitlines()[0]}"
             raise ProcessLostError(told, "process_lost") from error

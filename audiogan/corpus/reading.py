@@ -178,7 +178,8 @@ def _answers(jobs: Sequence[Job], n_processes: int, spread: Spread | None) -> It
             yield number, songs[0]
     left = [number for number in range(len(jobs)) if number not in done]
     here = [jobs[number] for number in left]
-    answers = _in_turn(here) if n_processes <= 1 else _in_workers(here, n_processes)
+    alone = n_processes <= 1 and spread is None  # what others left may be what killed them
+    answers = _in_turn(here) if alone else _in_workers(here, max(1, n_processes))
     yield from ((left[place], songs) for place, songs in answers)
 
 

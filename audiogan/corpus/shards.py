@@ -52,8 +52,9 @@ def streaming_order(shard: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
         (8, True)
     """
     generator = np.random.default_rng(seed)
-    group = generator.permutation(int(shard.max(initial=-1)) + 1) // SHARDS_AT_ONCE
-    return np.lexsort((generator.permutation(len(shard)), group[shard]))
+    files, own = np.unique(shard, return_inverse=True)
+    group = generator.permutation(len(files)) // SHARDS_AT_ONCE
+    return np.lexsort((generator.permutation(len(shard)), group[own]))
 
 
 # ---- write
@@ -188,7 +189,8 @@ class Shards:
         shown = escape(self.folder / PLACES)
         if hashlib.sha256(_array_bytes(self.places)).hexdigest() != index.get("places"):
             refuse("corrupt", f"{shown}: not the array that {INDEX} was written with; {_ADVICE}")
-        assert self.places.shape == (index["samples"], 4), "the hash says that it is ours"
+        if self.places.shape != (index.get("samples"), 4):
+            refuse("corrupt", f"{shown}: of another size than {INDEX} says; {_ADVICE}")
 
 
 _ADVICE = "expected the files as `prepare` wrote them; prepare again with --overwrite"

@@ -90,8 +90,8 @@ def list_sounds(folder: Path, *, table: str = "", middle_c: int = 4) -> list[Sou
     if not folder.exists():
         refuse("missing", f"{escape(folder)}: no such folder; expected a folder of sounds")
     root = folder if folder.is_dir() else folder.parent
-    labels = _read_table(root, table) if folder.is_dir() else {}
     found = list(_walk(root, os.path.realpath(root))) if folder.is_dir() else [folder]
+    labels = _read_table(root, table) if folder.is_dir() else {}
     return [_labelled(path, root, labels, middle_c) for path in found]
 
 

@@ -121,7 +121,16 @@ def transcribe(waveform: Waveform, sample_rate: int) -> list[TranscribedNote]:
             onset = max(0.0, note.first * _HOP / _RATE - _EARLY_SECONDS)
             offset = min(note.stop * _HOP, len(sound)) / _RATE
             found.append(TranscribedNote(onset, max(offset, onset), note.pitch, level + loss, note.posterior))
-    return found
+    return _apart(found)
+
+
+def _apart(notes: list[TranscribedNote]) -> list[TranscribedNote]:
+    """End notes where their pitch begins anew: attacks are taken to be earlier than the ends of notes."""
+    ended, nexts = [], dict[int, float]()
+    for note in reversed(notes):
+        ended.append(note._replace(offset=min(note.offset, nexts.get(note.pitch, note.offset))))
+        nexts[note.pitch] = note.onset
+    return ended[::-1]
 
 
 def _posteriorgrams(session: Any, sound: Waveform) -> tuple[Array, Array]:

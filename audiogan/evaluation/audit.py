@@ -169,6 +169,9 @@ def audit(
         disguise: A training item as a careful copyist would change it.
         seed: Of halves and plants.
     """
+    sizes = tuple(map(len, material[:3]))
+    if min(sizes[0], sizes[2]) < 1 or sizes[1] < 2:
+        return Audit("no power", (), (), {}, (), (), sizes[0], sizes[1], sizes[2])
     rng = np.random.default_rng(seed)
     seen = [_Seen(view, *(view.nearest(items, material.learnt) for items in (material.made, material.held_out)))
             for view in views]  # fmt: skip
@@ -221,12 +224,11 @@ def _set_rules(material: Material[T], seen: _Seen[T], first: Index, rng: np.rand
     n_made, made = len(material.made), seen.made.distance
     below = int((made < np.quantile(seen.held_out.distance[first], TAIL)).sum())
     tail = clopper_pearson(below, n_made)
-    closer, members = zip(*(_one_cut(material, seen, rng) for _ in range(N_CUTS)), strict=True)
-    n_equal = min(len(material.learnt), len(material.held_out))
+    closer, members, sizes = zip(*(_one_cut(material, seen, rng) for _ in range(N_CUTS)), strict=True)
     found = (
         ("B below the 1 % quantile of held-out items", tail, n_made, 0.02, 0.05),
         ("C nearer to training than to held-out items", _middle(closer), n_made, 0.55, 0.60),
-        ("D training told from held-out items", _middle(members), 2 * n_equal, 0.55, 0.65),
+        ("D training told from held-out items", _middle(members), 2 * min(sizes), 0.55, 0.65),
     )
     return [
         Rule(f"{rule}, {name}", *interval, n, _graded(interval.value, most, warn) if can_decide else "shown")
@@ -234,14 +236,14 @@ def _set_rules(material: Material[T], seen: _Seen[T], first: Index, rng: np.rand
     ]
 
 
-def _one_cut(material: Material[T], seen: _Seen[T], rng: np.random.Generator) -> tuple[Interval, Interval]:
+def _one_cut(material: Material[T], seen: _Seen[T], rng: np.random.Generator) -> tuple[Interval, Interval, int]:
     """Rules C and D against as many training items, of as many songs or instruments, as there are held-out ones."""
     some = [material.learnt[place] for place in equal_cut(material, rng).tolist()]
     others = [material.held_out[place] for place in rng.permutation(len(material.held_out))[: len(some)].tolist()]
     to_learnt, to_others = (seen.view.nearest(material.made, items).distance for items in (some, others))
     n_closer = int((to_learnt < to_others).sum() + (to_learnt == to_others).sum() // 2)
     members = member_auc(*(seen.view.nearest(items, material.made).distance for items in (some, others)))
-    return clopper_pearson(n_closer, len(material.made)), members
+    return clopper_pearson(n_closer, len(material.made)), members, len(some)
 
 
 def equal_cut(material: Material[T], rng: np.random.Generator) -> Index:

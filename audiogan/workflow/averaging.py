@@ -6,6 +6,7 @@ itself. Lengths are widths: standard deviations as shares of the run.
 """
 
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 CHOICE = "averages.json"
+USUAL = "usual-average"
 
 
 def choose(
@@ -30,6 +32,7 @@ def choose(
 ) -> float | None:
     """Put the best average into the model of a run and return its width; None where the usual one stays.
 
+    The usual average is set aside in `usual-average/`, so that the choice can be made again.
     What was tried is written to `averages.json` in the run folder: width (null for the usual average) and figures.
 
     Args:
@@ -50,7 +53,7 @@ def choose(
     from audiogan.adversarial.posthoc import average_of
 
     config = recipe.section("model")
-    usual, shared = load_model(run / "model")
+    usual, shared = load_model(run / USUAL if (run / USUAL).is_dir() else run / "model")
     if scoring is None and len(widths) != 1:
         raise UsageError(f"{escape(run)}: too little is held out to choose by; expected one width, not {len(widths)}")
 
@@ -65,7 +68,11 @@ def choose(
         best = better(tried)
         write_json(run / CHOICE, {"tried": [{"width": width, **found} for width, found in tried], "taken": best})
     if best is None:
+        if (run / USUAL).is_dir():
+            forget(run, keep=True)
         return None
+    if not (run / USUAL).is_dir():
+        shutil.copytree(run / "model", run / USUAL)
     modules = built(best)
     pipeline.finish(modules, config, dataset, seed=recipe.seed)
     save_model(run / "model", modules, shared)
@@ -74,6 +81,18 @@ def choose(
     write_json(run / "model" / CARD, {**card, **sums})
     logger.info("the average of width %g takes the place of the usual one", best)
     return best
+
+
+def forget(run: Path, *, keep: bool = False) -> None:
+    """Remove the usual average that was set aside, of a run that has trained on, or put it back into the model.
+
+    Args:
+        run: The run folder.
+        keep: Whether to put it back.
+    """
+    if keep:
+        shutil.copytree(run / USUAL, run / "model", dirs_exist_ok=True)
+    shutil.rmtree(run / USUAL, ignore_errors=True)
 
 
 def better(tried: Sequence[tuple[float | None, Mapping[str, float]]]) -> float | None:

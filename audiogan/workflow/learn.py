@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from audiogan import recipe as recipes
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
-from audiogan.errors import OutputError, RecipeError, UsageError
+from audiogan.errors import CheckpointError, OutputError, RecipeError, UsageError
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
-from audiogan.workflow.averaging import choose
+from audiogan.workflow.averaging import choose, forget
 from audiogan.workflow.beginning import (
     check_parent,
     fingerprint,
@@ -287,12 +287,16 @@ def _train(
         bake(module)  # normalised weights under their plain names, as whoever loads the model builds it
     pipeline.finish(averages, config, dataset, seed=recipe.seed)
     save_model(run / "model", averages, shared)
+    forget(run)
     began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
     step = ended.step if best is None else best
     card = provenance(recipe, began, prepared.summary, run / "model", step, averages)
     write_json(run / "model" / CARD, card)
     if posthoc is not None and scoring is not None and ended.exit_code == 0:
-        choose(run, recipe, pipeline, dataset, scoring, posthoc.widths)
+        try:
+            choose(run, recipe, pipeline, dataset, scoring, posthoc.widths)
+        except CheckpointError as error:  # the training has succeeded all the same
+            logger.warning("no other average was tried: %s", error)
     return Trained(run, run / "model", ended.step, ended.exit_code, best, **facts)
 
 

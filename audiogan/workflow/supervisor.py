@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from audiogan.adversarial.heartbeat import HEARTBEAT
+from audiogan.adversarial.heartbeat import HEARTBEAT, SUPERVISOR
 from audiogan.errors import AudioganError, UsageError
 from audiogan.workflow.learn import RECIPE, Overrides, run_folder
 
@@ -214,7 +214,8 @@ class _Group:
             shared |= {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
         for rank in range(count):
             own = {"RANK": str(rank), "LOCAL_RANK": str(rank)} if count > 1 else {}
-            given = shared | dict(environment) | own | {HEARTBEAT: str(self.folder / str(rank))}
+            heart = {HEARTBEAT: str(self.folder / str(rank)), SUPERVISOR: str(os.getpid())}
+            given = shared | dict(environment) | own | heart
             first = self.processes[0].pid if self.processes else 0
             output = self.stdout if rank == 0 else subprocess.DEVNULL
             streams = {"stdin": subprocess.DEVNULL, "stdout": output}

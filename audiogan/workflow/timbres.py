@@ -60,8 +60,10 @@ class Timbres:
         from audiogan.corpus.soundfolder import list_sounds
 
         sounds = sorted(list_sounds(folder), key=lambda sound: math.inf if sound.pitch is None else sound.pitch)
-        chosen = sounds[:: max(1, math.ceil(len(sounds) / MOST_RECORDINGS))]
+        places = {round(place * (len(sounds) - 1) / (MOST_RECORDINGS - 1)) for place in range(MOST_RECORDINGS)}
+        chosen = sounds if len(sounds) <= MOST_RECORDINGS else [sounds[place] for place in sorted(places)]
         refused: list[dict[str, str]] = []
+        shown = escape(folder.resolve().name)
 
         def refuse(name: str, error: CorpusError) -> None:
             name_file(error, folder / name)
@@ -78,18 +80,20 @@ class Timbres:
                 continue
             if sound.pitch is not None:
                 pitches[name] = sound.pitch
+        if len(chosen) < len(sounds):
+            logger.info("%s: %d of %d recordings are used, evenly by pitch", shown, len(chosen), len(sounds))
         more = {"refine": True} if self._refine else {}
         with naming(folder):
             timbre = self._model.sounding.timbre_of_several(
                 self._model,
                 recordings,
                 pitches=pitches,
-                name=escape(folder.resolve().name),
+                name=shown,
                 seed=self._seed,
                 on_refusal=refuse,
                 **more,
             )
-        facts = {"folder": escape(folder.name), "recordings": len(chosen) - len(refused)}
+        facts = {"folder": shown, "recordings": len(chosen) - len(refused), "of": len(sounds)}
         return timbre, facts | {"refused": refused}
 
     def read_all(self, references: Sequence[str | Path]) -> tuple[list[Any], list[dict[str, Any]]]:

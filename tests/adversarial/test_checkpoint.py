@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,23 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (left / "generator.safetensors").write_bytes(b"half")
     store.save(make())
     assert [path.name for path in store.folder.iterdir()] == ["step-00000003"]
+
+
+def test_one_that_cannot_be_removed_leaves_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = Store(tmp_path, 1)
+    names = [f".tmp-gone-{number}" for number in range(3)]
+    for name in names:
+        (store.folder / name).mkdir(parents=True)
+    remove = shutil.rmtree
+
+    def refuse(path: Path) -> None:
+        if path.name == names[1]:
+            raise PermissionError("not yours")
+        remove(path)
+
+    monkeypatch.setattr("audiogan.adversarial.checkpoint.shutil.rmtree", refuse)
+    store.prune()
+    assert [path.name for path in store.folder.glob(".tmp-*")] == [names[1]]
 
 
 def test_a_full_disk_leaves_the_old_checkpoints_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -107,6 +107,8 @@ def test_means_are_over_the_processes(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"auto_gamma": {}, "r1": 0.0}, "an r1 above 0"),
         ({"auto_gamma": {}, "r1": 1.0, "objective": "wgan"}, "another objective"),
         ({"augment": {"probability": 0.2, "adaptive": {}}}, "two ways to say how often"),
+        ({"r1": -3.0}, "r1 goes below 0"),
+        ({"instance_noise": {"start": 1.0, "end": -1.0, "shape": "linear"}}, "instance_noise goes below 0"),
     ],
 )
 def test_tools_that_do_not_go_together_are_refused(options: dict[str, Any], words: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from audiogan.corpus import transcription
 from audiogan.corpus.notes import hz_of
 from audiogan.corpus.posteriorgram import LOWEST_PITCH, N_KEYS
-from audiogan.corpus.transcription import INSTALL, has_transcriber, score_of, transcribe
+from audiogan.corpus.transcription import INSTALL, TranscribedNote, _apart, has_transcriber, score_of, transcribe
 from audiogan.errors import UnsupportedError
 from tests.pipelines.waveform.small_sounds import tone
 
@@ -119,6 +119,12 @@ def test_times_stay_inside_the_recording(monkeypatch: pytest.MonkeyPatch) -> Non
     (found,) = heard(monkeypatch, tone(440.0, 0.3, rate=RATE), [(0, 26, 69)])
     assert (found.onset, found.offset) == (0, pytest.approx(0.3, abs=1e-3))
     assert found.offset <= 0.3
+
+
+def test_a_note_ends_where_its_pitch_begins_anew() -> None:
+    rows = [(0.0, 1.01, 60), (0.5, 2.0, 64), (1.0, 1.5, 60), (1.5, 2.0, 60)]
+    found = _apart([TranscribedNote(onset, offset, pitch, -10.0, 0.5) for onset, offset, pitch in rows])
+    assert [note.offset for note in found] == [1.0, 2.0, 1.5, 2.0]
 
 
 def test_notes_become_a_piece() -> None:

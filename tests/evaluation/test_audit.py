@@ -84,6 +84,18 @@ def test_few_held_out_items_have_no_power_and_shares_decide_nothing() -> None:
     assert few.verdict == "fail"
 
 
+def test_next_to_nothing_held_out_has_no_power() -> None:
+    for n_held_out in (0, 1):
+        found = audit(Material(drawn(20, 1), drawn(n_held_out, 2), drawn(20, 3)), [VIEW], disguise)
+        assert (found.verdict, found.rules, found.n_held_out) == ("no power", (), n_held_out)
+
+
+def test_rule_d_tells_how_many_items_it_compared() -> None:
+    learnt = Material(drawn(100, 1), drawn(300, 2), drawn(50, 3), list(range(100)), [place % 2 for place in range(300)])
+    (members,) = (one for one in audit(learnt, [VIEW], disguise).rules if one.name.startswith("D"))
+    assert members.n == 4, "two training songs of one item, and as many held-out items"
+
+
 def test_a_disguise_that_hides_everything_leaves_no_power() -> None:
     material = Material(drawn(500, 1), drawn(500, 2), drawn(500, 3))
     hidden = audit(material, [VIEW], lambda item, rng: rng.standard_normal(item.shape))

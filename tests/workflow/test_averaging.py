@@ -70,6 +70,17 @@ def test_the_nearest_average_is_put_into_the_model(
     assert len(pipeline.finished) == 4  # of both runs, of the choice without a score, of the choice with one
 
 
+def test_the_usual_average_comes_back_when_it_is_better_after_all(pipeline: SimpleNamespace, tmp_path: Path) -> None:
+    run = learn.train("own.yaml", ["optimizer.generator.lr=0.05"], out="run", device="cpu").run
+    usual = weight(run).clone()
+    assert learn.choose_average(run, [0.2]) == 0.2
+    assert not torch.equal(weight(run), usual)
+    pipeline.scoring = scored(usual)
+    assert learn.choose_average(run, [0.05, 0.2]) is None
+    assert torch.equal(weight(run), usual)
+    assert "average_width" not in json.loads((run / "model" / "card.json").read_text())
+
+
 def test_the_usual_average_stays_where_no_other_is_clearly_nearer(pipeline: SimpleNamespace, tmp_path: Path) -> None:
     pipeline.scoring = scored(torch.zeros(1, 2), error=9.0)
     taken = learn.train("own.yaml", out="run", device="cpu")

@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,21 @@ def test_of_a_large_folder_some_are_read_evenly_by_pitch(tmp_path: Path, calls: 
         shutil.copy(tone, mine / f"{key:03d}.wav")
     sounds.transfer(tone, timbre=mine, out=tmp_path / "out")
     keys = [int(name[:3]) for name in calls[0][1]["recordings"]]
-    assert keys == list(range(30, 100, 3))
+    assert (len(keys), keys[0], keys[-1]) == (32, 30, 99)
+    assert {high - low for low, high in pairwise(keys)} == {2, 3}
+    told = manifest(tmp_path / "out")["options"]["timbre"]
+    assert (told["recordings"], told["of"]) == (32, 70)
+
+
+def test_the_folder_where_one_is_has_a_name(
+    tmp_path: Path, calls: Calls, tone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = tmp_path / "oboe"
+    mine.mkdir()
+    shutil.copy(tone, mine / "a_A4.wav")
+    monkeypatch.chdir(mine)
+    sounds.transfer(tone, timbre=".", out=tmp_path / "out")
+    assert manifest(tmp_path / "out")["options"]["timbre"]["folder"] == "oboe"
 
 
 def test_a_mixture_and_what_is_no_sound_are_refused(tmp_path: Path, tone: Path, clip: Path) -> None:

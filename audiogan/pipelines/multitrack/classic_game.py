@@ -128,7 +128,11 @@ class _ClassicTerms:
         judging = _Judging(modules["discriminator"], config)
         inner = layers_of(modules["discriminator"])
         self.duel = Duel(
-            options, judging, transforms=ROLL_TRANSFORMS, look=lambda rolls: activations(inner, judging, rolls)
+            options,
+            judging,
+            objective="wgan",
+            transforms=ROLL_TRANSFORMS,
+            look=lambda rolls: activations(inner, judging, rolls),
         )
 
     def refines(self, moment: Moment) -> bool:

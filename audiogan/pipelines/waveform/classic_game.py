@@ -75,7 +75,8 @@ class _ClassicTerms:
         assert isinstance(judge, ClassicDiscriminator)
         self.generate, self.options = generator, options
         judging = _Judging(judge)
-        self.duel = Duel(options, judging, transforms=(gap,), look=lambda *shown: judging(*shown).features)
+        look = lambda *shown: judging(*shown).features  # noqa: E731
+        self.duel = Duel(options, judging, objective="wgan", transforms=(gap,), look=look)
 
     def progress(self, moment: Moment) -> float:
         """Return how far the networks have grown."""

@@ -6,6 +6,7 @@ folder of recordings. Pitches and velocities of the generated notes are those of
 """
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,7 @@ class Measured:
         lines = [f"{passed} of {judged} measures are as good as real notes or good enough ({beside})"]
         named = {one.metric: one for one in reversed(self.rows)}
         for metric in ("kernel_distance", "coverage", "in_tune", "timbre_retrieval", "reconstruction"):
-            if metric in named:
+            if metric in named and math.isfinite(named[metric].value):
                 one = named[metric]
                 name = metric.replace("_", " ")
                 lines.append(f"{name} ({one.form}): {one.value:.3g}; real {one.floor:.3g}, untrained {one.ceiling:.3g}")

@@ -34,6 +34,7 @@ from audiogan.pipelines.waveform.residual import Discriminator, Generator, Judge
 from audiogan.pipelines.waveform.style import StyleGenerator
 
 STYLE_INTERVAL = 16
+LIKENESS = ("reconstruction", "offsets", "features", "consistency")
 STYLE_GAMMA = 0.0002  # times values of an example over batch, as in arXiv 2006.06676
 
 
@@ -282,8 +283,11 @@ class _Terms:
     def likeness(self, pair: Pair, on_real: Judged, on_fake: Judged) -> dict[str, Tensor]:
         """How far fakes with the timbre of a note are from it: in planes, in what D looks at, in their own timbre."""
         config, rows = self.game.timbre, pair.kept.nonzero().squeeze(1)
-        if not len(rows):
-            return {}
+        if not len(rows):  # the same terms in the same order in every process, whatever its part of the batch
+            wanted = [name for name in LIKENESS if getattr(config, name)]
+            if not (config.reconstruction and self.plan.head) and "offsets" in wanted:
+                wanted.remove("offsets")
+            return {name: pair.fake.new_zeros(()) for name in wanted}
         terms = {}
         if config.reconstruction:
             first = int(self.plan.head)  # a head holds phases, which no two notes share

@@ -182,8 +182,9 @@ def _finished(
         work = partial(encode_unit, corpus=corpus, config=config, folder=folder.resolve(), is_worker=True)
         yield from (units[number] for number, _ in spread(work, units))
         units = _undone(units, folder)
+    alone = jobs <= 1 and spread is None  # what others left may be what killed them
     yield from (
-        _in_workers(units, corpus, config, folder, jobs) if jobs > 1 else _in_turn(units, corpus, config, folder)
+        _in_turn(units, corpus, config, folder) if alone else _in_workers(units, corpus, config, folder, max(1, jobs))
     )
 
 

@@ -1,6 +1,7 @@
 """F9: memory runs out. The batch is computed in portions, with the gradient of the whole, from the last good point."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from torch import Tensor, nn
 
 from audiogan.adversarial.checkpoint import Store
 from audiogan.adversarial.config import TrainConfig
+from audiogan.adversarial.game import Moment
 from audiogan.adversarial.latent import LatentGameConfig, latent_game
+from audiogan.adversarial.portions import Portions
 from audiogan.adversarial.runtime import RuntimeConfig, seeded
 from audiogan.adversarial.schedule import Schedule
 from audiogan.adversarial.trainer import Trainer
@@ -125,3 +128,16 @@ def test_two_processes_cut_their_batches_together_when_one_has_no_memory(togethe
     assert all(torch.allclose(value, found[name], atol=2e-6) for name, value in calm.items())
     sums = [(folder / "hungry" / f"weights-{rank}").read_text() for rank in (0, 1)]
     assert sums[0] == sums[1]
+
+
+def test_examples_of_portions_count_once_for_what_adapts() -> None:
+    """A portion draws as a process of its own, which it is not."""
+    seen: list[int] = []
+
+    def terms(batch: Mapping[str, Tensor], moment: Moment) -> dict[str, Tensor]:
+        seen.append(len(batch["x"]) * (moment.world // moment.portions))
+        return {"loss": batch["x"].sum() * torch.ones((), requires_grad=True)}
+
+    moment = Moment(step=0, share=0.0, n_seen=0, span_share=0.0, seed=0, rank=1, world=2)
+    Portions(at_once=2).backward(terms, {"x": torch.ones(8)}, moment, nullcontext)
+    assert sum(seen) == 8 * 2
