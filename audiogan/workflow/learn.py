@@ -134,6 +134,8 @@ def train(
     checked, pipeline = resolve(source, overrides)
     if resume is not None and recipe is not None:
         _must_agree(checked, resolve(recipe, overrides)[0])
+    if resume is not None:
+        _tell_changes(checked, resolve(source, [])[0])
     from audiogan.adversarial.runtime import Runtime
 
     runtime = Runtime(checked.section("train").runtime)
@@ -225,6 +227,17 @@ def _must_agree(stored: Recipe, given: Recipe) -> None:
             raise RecipeError(
                 f"{section} differs from {stored.source}; leave the recipe out to resume with the run's own"
             )
+
+
+def _tell_changes(now: Recipe, began: Recipe) -> None:
+    """Warn where a run goes on with other settings of its game or optimiser than it began with."""
+    mine, first = now.resolved(), began.resolved()
+    changed = [name for name in ("model", "corpus", "game", "optimizer") if mine.get(name) != first.get(name)]
+    if changed:
+        told = f"{', '.join(changed)} changed on the command line"
+        logger.warning(
+            "%s: %s; the run is another from here on, and its recipe keeps the old words", began.source, told
+        )
 
 
 def _train(

@@ -432,6 +432,14 @@ def test_a_resumed_run_has_the_card_of_an_undisturbed_one(place: Path) -> None:
     assert parent["weights_sha256"] == card_of(place / "first")["weights_sha256"]
 
 
+def test_other_settings_on_resume_are_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
+    learn.train("own.yaml", ["train.budget=3 steps"], out="run")
+    learn.train(None, ["train.budget=6 steps"], resume="run")
+    assert "changed on the command line" not in caplog.text, "a longer budget is what resuming is for"
+    learn.train(None, ["train.budget=9 steps", "optimizer.generator.lr=0.5"], resume="run")
+    assert "optimizer changed on the command line; the run is another from here on" in caplog.text
+
+
 def test_a_run_without_an_origin_still_resumes(place: Path) -> None:
     learn.train("own.yaml", ["train.budget=3 steps"], out="run")
     (place / "run" / "origin.json").unlink()
