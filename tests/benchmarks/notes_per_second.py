@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from audiogan.pipelines.waveform.config import Config
-from audiogan.pipelines.waveform.network_config import ClassicConfig
+from audiogan.pipelines.waveform.network_config import ClassicConfig, ResidualConfig
 from audiogan.pipelines.waveform.networks import build
 from audiogan.pipelines.waveform.plan import hertz
 from audiogan.representation.base import SpectrogramConfig
@@ -31,7 +31,13 @@ CLASSIC = Config(
     network=ClassicConfig(),
 )
 """As recipes/waveform/classic-gansynth.yaml has it."""
-CONTESTANTS = {"ours_16k": Config(sample_rate=16_000), "ours_44k": Config(), "classic_16k": CLASSIC}
+SHIPPED = ResidualConfig(max_width=256, encoder_max_width=128)
+"""As recipes/waveform/soundfont.yaml has it."""
+CONTESTANTS = {
+    "ours_16k": Config(sample_rate=16_000, network=SHIPPED),
+    "ours_44k": Config(network=SHIPPED),
+    "classic_16k": CLASSIC,
+}
 
 
 class Contestant:
