@@ -170,12 +170,14 @@ class PowerAverages:
 def with_posthoc(
     game: Game, modules: Mapping[str, nn.Module], names: Sequence[str], config: PosthocConfig
 ) -> tuple[Game, Hook]:
-    """Return a game that tracks two averages after each move of the modules named, and the hook that stores them.
+    """Return a game that tracks two averages of the modules named, and the hook that stores them.
+
+    They are updated after every phase that moves the first module of the game's last phase.
 
     Args:
         game: As it is.
         modules: The live modules.
-        names: Modules to average; phases that move the last of them count.
+        names: Modules to average.
         config: How often to store.
 
     Raises:

@@ -61,18 +61,17 @@ def choose(
         made = {} if width is None else average_of(run, width)
         return pipeline.load_modules({name: own | made.get(name, {}) for name, own in usual.items()}, config)
 
-    best, tried = (None, []) if scoring is not None else (widths[0], [])
-    if scoring is not None:
+    if scoring is None:
+        best = widths[0]
+    else:
         with torch.no_grad():
             tried = [(width, dict(scoring.score(built(width), recipe.seed))) for width in (None, *widths)]
         best = better(tried)
         write_json(run / CHOICE, {"tried": [{"width": width, **found} for width, found in tried], "taken": best})
     if best is None:
-        if (run / USUAL).is_dir():
-            forget(run, keep=True)
+        put_back(run)
         return None
-    if not (run / USUAL).is_dir():
-        shutil.copytree(run / "model", run / USUAL)
+    set_aside(run)
     modules = built(best)
     pipeline.finish(modules, config, dataset, seed=recipe.seed)
     save_model(run / "model", modules, shared)
@@ -83,15 +82,24 @@ def choose(
     return best
 
 
-def forget(run: Path, *, keep: bool = False) -> None:
-    """Remove the usual average that was set aside, of a run that has trained on, or put it back into the model.
+def set_aside(run: Path) -> None:
+    """Keep the usual average of a run beside its model, whole or not at all; one that is kept already stays."""
+    if not (run / USUAL).is_dir():
+        staged = run / f".tmp-{USUAL}"
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.copytree(run / "model", staged)
+        staged.rename(run / USUAL)
 
-    Args:
-        run: The run folder.
-        keep: Whether to put it back.
-    """
-    if keep:
+
+def put_back(run: Path) -> None:
+    """Make the usual average the model again, where it was set aside."""
+    if (run / USUAL).is_dir():
         shutil.copytree(run / USUAL, run / "model", dirs_exist_ok=True)
+        forget(run)
+
+
+def forget(run: Path) -> None:
+    """Remove a usual average that was set aside, since the run has trained on."""
     shutil.rmtree(run / USUAL, ignore_errors=True)
 
 

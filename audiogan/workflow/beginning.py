@@ -5,6 +5,7 @@ computer: neither the model's card nor the model has anything of it.
 """
 
 import json
+import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from audiogan.corpus.names import escape
-from audiogan.errors import CheckpointError
+from audiogan.errors import CheckpointError, RecipeError
+from audiogan.recipe import Recipe
 from audiogan.workflow.contents import Contents, contents_of, difference, fingerprint_of
 from audiogan.workflow.outputs import write_json
+
+logger = logging.getLogger(__name__)
 
 BEGIN = "begin.json"
 CORPUS_CHANGED = "corpus_changed"
@@ -100,6 +104,40 @@ def naming_changes(run: Path, prepared: Path) -> Iterator[None]:
         told = difference(before, contents_of(prepared)) if before else "what it held before is not known"
         advice = "prepare it as before, or go on with --corpus-changed"
         raise CheckpointError(f"{error}: {told}; {advice}", CORPUS_CHANGED) from None
+
+
+def must_agree(stored: Recipe, given: Recipe) -> None:
+    """Refuse a recipe that differs from the one a run keeps.
+
+    Args:
+        stored: The run's own.
+        given: Named on the command line.
+
+    Raises:
+        RecipeError: A section differs.
+    """
+    mine, theirs = stored.resolved(), given.resolved()
+    for section, values in mine.items():
+        if values != theirs[section]:
+            raise RecipeError(
+                f"{section} differs from {stored.source}; leave the recipe out to resume with the run's own"
+            )
+
+
+def tell_changes(now: Recipe, began: Recipe) -> None:
+    """Warn where a run goes on with other settings of its game or optimiser than it began with.
+
+    Args:
+        now: With what the command line changes.
+        began: The run's own.
+    """
+    mine, first = now.resolved(), began.resolved()
+    changed = [name for name in ("model", "corpus", "game", "optimizer") if mine.get(name) != first.get(name)]
+    if changed:
+        told = f"{', '.join(changed)} changed on the command line"
+        logger.warning(
+            "%s: %s; the run is another from here on, and its recipe keeps the old words", began.source, told
+        )
 
 
 def _beginning(run: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from audiogan import recipe as recipes
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
-from audiogan.errors import CheckpointError, OutputError, RecipeError, UsageError
+from audiogan.errors import CheckpointError, OutputError, UsageError
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
 from audiogan.workflow.averaging import choose, forget
@@ -23,7 +23,9 @@ from audiogan.workflow.beginning import (
     has_saved,
     init_of,
     keep_beginning,
+    must_agree,
     naming_changes,
+    tell_changes,
 )
 from audiogan.workflow.cache import Prepared, fill
 from audiogan.workflow.making import check_seed
@@ -35,6 +37,7 @@ from audiogan.workflow.sections import resolve
 if TYPE_CHECKING:
     from audiogan.adversarial.runtime import Runtime
     from audiogan.adversarial.scoring import Scoring
+    from audiogan.adversarial.trainer import Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -133,9 +136,9 @@ def train(
     source, run = _source(recipe, out, resume)
     checked, pipeline = resolve(source, overrides)
     if resume is not None and recipe is not None:
-        _must_agree(checked, resolve(recipe, overrides)[0])
+        must_agree(checked, resolve(recipe, overrides)[0])
     if resume is not None:
-        _tell_changes(checked, resolve(source, [])[0])
+        tell_changes(checked, resolve(source, [])[0])
     from audiogan.adversarial.runtime import Runtime
 
     runtime = Runtime(checked.section("train").runtime)
@@ -220,26 +223,6 @@ def _source(recipe: str | Path | None, out: str | Path | None, resume: str | Pat
     return path, run
 
 
-def _must_agree(stored: Recipe, given: Recipe) -> None:
-    mine, theirs = stored.resolved(), given.resolved()
-    for section, values in mine.items():
-        if values != theirs[section]:
-            raise RecipeError(
-                f"{section} differs from {stored.source}; leave the recipe out to resume with the run's own"
-            )
-
-
-def _tell_changes(now: Recipe, began: Recipe) -> None:
-    """Warn where a run goes on with other settings of its game or optimiser than it began with."""
-    mine, first = now.resolved(), began.resolved()
-    changed = [name for name in ("model", "corpus", "game", "optimizer") if mine.get(name) != first.get(name)]
-    if changed:
-        told = f"{', '.join(changed)} changed on the command line"
-        logger.warning(
-            "%s: %s; the run is another from here on, and its recipe keeps the old words", began.source, told
-        )
-
-
 def _train(
     recipe: Recipe,
     pipeline: Pipeline,
@@ -252,10 +235,8 @@ def _train(
     progress: Progress | None,
     corpus_changed: bool,
 ) -> Trained:
-    from audiogan.adversarial.model import save_model
     from audiogan.adversarial.posthoc import with_posthoc
     from audiogan.adversarial.runtime import seeded
-    from audiogan.adversarial.spectral import bake
     from audiogan.adversarial.trainer import Trainer
 
     config, corpus, settings = recipe.section("model"), recipe.section("corpus"), recipe.section("train")
@@ -290,27 +271,43 @@ def _train(
     facts = {"reason": ended.reason, "warnings": ended.warnings}
     if not runtime.is_main:
         return Trained(run, None, ended.step, ended.exit_code, **facts)
-    # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
     best = trainer.saver.take_best()
-    shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
-    # A game without averages is used as it ended; its discriminator stays with the run.
-    live = {name: trainer.modules[name] for name in _shared_of(trainer.modules)}
-    averages = trainer.averages.copies or live
-    for module in averages.values():
-        bake(module)  # normalised weights under their plain names, as whoever loads the model builds it
-    pipeline.finish(averages, config, dataset, seed=recipe.seed)
-    save_model(run / "model", averages, shared)
-    forget(run)
-    began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
     step = ended.step if best is None else best
-    card = provenance(recipe, began, prepared.summary, run / "model", step, averages)
-    write_json(run / "model" / CARD, card)
+    # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
+    _write_model(run, recipe, pipeline, dataset, trainer, prepared, parent, step)
     if posthoc is not None and scoring is not None and ended.exit_code == 0:
         try:
             choose(run, recipe, pipeline, dataset, scoring, posthoc.widths)
         except CheckpointError as error:  # the training has succeeded all the same
             logger.warning("no other average was tried: %s", error)
     return Trained(run, run / "model", ended.step, ended.exit_code, best, **facts)
+
+
+def _write_model(
+    run: Path,
+    recipe: Recipe,
+    pipeline: Pipeline,
+    dataset: Any,
+    trainer: "Trainer",
+    prepared: Prepared,
+    parent: Model | None,
+    step: int,
+) -> None:
+    """Write what a training has come to as the model to use and share, with its card."""
+    from audiogan.adversarial.model import save_model
+    from audiogan.adversarial.spectral import bake
+
+    shared = {"pipeline": recipe.pipeline, "model": recipe.resolved()["model"]}
+    # A game without averages is used as it ended; its discriminator stays with the run.
+    live = {name: trainer.modules[name] for name in _shared_of(trainer.modules)}
+    averages = trainer.averages.copies or live
+    for module in averages.values():
+        bake(module)  # normalised weights under their plain names, as whoever loads the model builds it
+    pipeline.finish(averages, recipe.section("model"), dataset, seed=recipe.seed)
+    save_model(run / "model", averages, shared)
+    forget(run)
+    began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
+    write_json(run / "model" / CARD, provenance(recipe, began, prepared.summary, run / "model", step, averages))
 
 
 def choose_average(run: str | Path, widths: Sequence[float] | None = None) -> float | None:

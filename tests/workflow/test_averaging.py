@@ -81,6 +81,16 @@ def test_the_usual_average_comes_back_when_it_is_better_after_all(pipeline: Simp
     assert "average_width" not in json.loads((run / "model" / "card.json").read_text())
 
 
+def test_a_copy_that_a_kill_cut_short_is_not_believed(pipeline: SimpleNamespace, tmp_path: Path) -> None:
+    run = learn.train("own.yaml", ["optimizer.generator.lr=0.05"], out="run", device="cpu").run
+    usual = weight(run).clone()
+    (run / f".tmp-{averaging.USUAL}").mkdir()
+    assert learn.choose_average(run, [0.2]) == 0.2
+    averaging.put_back(run)
+    assert torch.equal(weight(run), usual)
+    assert not (run / averaging.USUAL).exists() and not (run / f".tmp-{averaging.USUAL}").exists()
+
+
 def test_the_usual_average_stays_where_no_other_is_clearly_nearer(pipeline: SimpleNamespace, tmp_path: Path) -> None:
     pipeline.scoring = scored(torch.zeros(1, 2), error=9.0)
     taken = learn.train("own.yaml", out="run", device="cpu")

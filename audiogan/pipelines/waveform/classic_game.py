@@ -75,8 +75,9 @@ class _ClassicTerms:
         assert isinstance(judge, ClassicDiscriminator)
         self.generate, self.options = generator, options
         judging = _Judging(judge)
-        look = lambda *shown: judging(*shown).features  # noqa: E731
-        self.duel = Duel(options, judging, objective="wgan", transforms=(gap,), look=look)
+        self.duel = Duel(
+            options, judging, objective="wgan", transforms=(gap,), look=lambda *shown: judging(*shown).features
+        )
 
     def progress(self, moment: Moment) -> float:
         """Return how far the networks have grown."""
