@@ -89,7 +89,7 @@ class Augment:
         elif probability <= 0.0:
             return examples
         columns = (self.n_draws + 1) * len(self.transforms)
-        draws = moment.uniform(f"augment-{stream}", len(examples), columns).to(examples.device)
+        draws = moment.uniform(f"augment-{stream}", len(examples), columns).to(examples.device, non_blocking=True)
         for transform, own in zip(self.transforms, draws.split(self.n_draws + 1, dim=1), strict=True):
             chosen = (own[:, 0] < probability).reshape(-1, *[1] * (examples.dim() - 1))
             examples = torch.where(chosen, transform(examples, own[:, 1:]), examples)

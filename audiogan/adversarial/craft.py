@@ -14,6 +14,7 @@ from audiogan.adversarial.augment import AugmentConfig
 from audiogan.adversarial.autogamma import AutoGammaConfig
 from audiogan.adversarial.game import Repeats
 from audiogan.adversarial.objective import Objective
+from audiogan.adversarial.projected import ProjectedConfig
 from audiogan.adversarial.schedule import Schedule
 from audiogan.adversarial.slopes import PenaltyImpl
 from audiogan.errors import RecipeError
@@ -53,6 +54,9 @@ class CraftConfig(BaseModel):
     replay: int = Field(default=0, ge=0, description="Past fakes to keep and show D again; 0 for none, 50 is usual.")
     augment: AugmentConfig = Field(default=AugmentConfig(), description="How often D is shown changed examples.")
     freeze: int = Field(default=0, ge=0, description="Blocks of D next to its input that stand still, with --init.")
+    projected: ProjectedConfig | None = Field(
+        default=None, description="Let D look through a trained network that stands still; null for a D of its own."
+    )
 
     @model_validator(mode="after")
     def _check_craft(self) -> Self:
@@ -67,6 +71,8 @@ class CraftConfig(BaseModel):
             raise ValueError("penalty_impl 'approx' with wgan_gp or dragan; expected 'exact' or 'func'")
         if self.penalty_impl == "approx" and self.spectral:
             raise ValueError("penalty_impl 'approx' with spectral, which moves D; expected 'exact' or 'func'")
+        if self.projected is not None and self.freeze:
+            raise ValueError("projected and freeze: heads on a frozen network are new; expected one of them")
         if self.spectral and self.clip:
             raise ValueError("spectral and clip both bound the weights of D; expected one of them")
         if self.auto_gamma is not None and self.r1 is not None and self.r1.start <= 0.0:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from audiogan.adversarial.adaptive import Adaptive
 from audiogan.adversarial.augment import Augment, Transform
 from audiogan.adversarial.autogamma import AutoGamma
+from audiogan.adversarial.compiling import Compilable
 from audiogan.adversarial.craft import CraftConfig
 from audiogan.adversarial.freeze import freeze_first
 from audiogan.adversarial.game import Moment, OptimizerConfig, Phase, Stateful, Terms
@@ -29,7 +30,7 @@ from audiogan.adversarial.objective import (
 from audiogan.adversarial.penalty import clip_weights, dragan, r1_r2, wgan_gp
 from audiogan.adversarial.replay import Replay
 from audiogan.adversarial.schedule import Schedule
-from audiogan.adversarial.slopes import Slope, TestedSlope, Verdict, approximate_slope, exact_slope, logits_of
+from audiogan.adversarial.slopes import Side, Slope, TestedSlope, Verdict, approximate_slope, exact_slope, logits_of
 from audiogan.adversarial.spectral import Spectral, normalise_spectrally
 from audiogan.adversarial.unrolled import unrolled
 from audiogan.errors import RecipeError
@@ -104,6 +105,7 @@ class Duel:
         self.replay = Replay(config.replay) if config.replay else None
         self.auto_gamma = None if config.auto_gamma is None else AutoGamma(config.auto_gamma, mean=mean)
         self.tested = TestedSlope(judge)
+        self.once = Compilable("discriminator", judge, judge)  # D where nothing is differentiated twice
 
     @property
     def is_relativistic(self) -> bool:
@@ -114,6 +116,10 @@ class Duel:
         """Return what has memory."""
         found = {"replay": self.replay, "auto_gamma": self.auto_gamma, "adaptive": self.adaptive}
         return {name: extra for name, extra in found.items() if extra is not None}
+
+    def compilable(self) -> tuple[Compilable, ...]:
+        """Return what may be compiled."""
+        return self.once, self.tested.steep
 
     def watch(self, gamma: float) -> dict[str, float]:
         """Return what changes by itself.
@@ -165,8 +171,7 @@ class Duel:
 
     def side(self, moment: Moment, side: str, conditions: tuple[Any, ...], judge: Judge | None = None) -> Judge:
         """Return D as the penalties see it: a function of the example before augmentation and noise."""
-        judge = judge or self.judge
-        return lambda examples: judge(self.shown(examples, moment, side), *conditions)
+        return Side(judge or self.judge, lambda examples: self.shown(examples, moment, side), conditions)
 
     # ---- terms
 
@@ -200,9 +205,9 @@ class Duel:
             assert not (conditions and self.is_relativistic), "a past fake has other conditions than its pair"
             fake, *past = self.replay.exchange(fake, moment, *conditions)
             told = tuple(past)
-        judge_real, slope = self.side(moment, "real", conditions), self.slope(moment)
-        judge_fake = self.side(moment, "fake", told)
-        gammas = self.gammas(moment, first, second)
+        gammas, slope = self.gammas(moment, first, second), self.slope(moment)
+        judge = self.judge if self.is_steep(moment, gammas) else self.once
+        judge_real, judge_fake = self.side(moment, "real", conditions, judge), self.side(moment, "fake", told, judge)
         on_real, on_fake, terms = r1_r2(judge_real, judge_fake, real, fake, *gammas, slope)
         real_logits, fake_logits = logits_of(on_real), logits_of(on_fake)
         terms["adversarial"] = discriminator_loss(self.objective, real_logits, fake_logits)
@@ -225,7 +230,7 @@ class Duel:
             wants_real: Whether the game needs the verdict on reals in any case.
         """
         config, (real, fake, conditions) = self.config, contest
-        judge = self.foreseen(contest, moment) if config.unrolled else self.judge
+        judge = self.foreseen(contest, moment) if config.unrolled else self.once
         on_real = None
         if wants_real or self.is_relativistic:
             # Only a D that looks ahead lets the gradient of G through its verdict on reals.
@@ -257,6 +262,11 @@ class Duel:
 
         return unrolled(self.judge, self.learning, loss_of, self.config.unrolled, self.config.unrolled_rate)
 
+    def is_steep(self, moment: Moment, gammas: tuple[float, float]) -> bool:
+        """Return whether the slope of D is differentiated at a moment, which a compiled D does not bear."""
+        due = moment.step % self.interval == 0 and (self.config.wgan_gp > 0.0 or self.config.dragan > 0.0)
+        return self.config.penalty_impl != "approx" and (due or max(gammas) > 0.0)
+
     def slope(self, moment: Moment) -> Slope | None:
         """Return how slopes are measured; None for the exact way."""
         match self.config.penalty_impl:
@@ -267,7 +277,8 @@ class Duel:
             case "approx":
 
                 def estimate(judge: Judge, examples: Tensor) -> tuple[Verdict, Tensor]:
-                    return approximate_slope(judge, examples, moment.normal("slope", *examples.shape).to(examples))
+                    draws = moment.normal("slope", *examples.shape)
+                    return approximate_slope(judge, examples, draws.to(examples, non_blocking=True))
 
                 return estimate
 
@@ -277,10 +288,10 @@ class Duel:
         """Return the penalties that want slopes of 1."""
         config, terms = self.config, {}
         if config.wgan_gp:
-            alpha = moment.uniform("penalty", len(real)).to(real.device)
+            alpha = moment.uniform("penalty", len(real)).to(real.device, non_blocking=True)
             terms["wgan_gp"] = wgan_gp(judge, real, fake, alpha, config.wgan_gp * self.interval, slope)
         if config.dragan:
-            draws = moment.uniform("penalty", *real.shape).to(real.device)
+            draws = moment.uniform("penalty", *real.shape).to(real.device, non_blocking=True)
             terms["dragan"] = dragan(judge, real, draws, config.dragan * self.interval, slope)
         return terms
 

@@ -61,7 +61,12 @@ class Averages:
         self.config = config
         self.starts = dict(starts)
         self.copies = {name: copy.deepcopy(modules[name]).eval().requires_grad_(requires_grad=False) for name in starts}
-        self._pairs = {name: _pair(copied, modules[name]) for name, copied in self.copies.items()}
+        self._live = {name: modules[name] for name in starts}
+        self.pair()
+
+    def pair(self) -> None:
+        """Look up the tensors of copies and live modules again, after parameters were given other memory."""
+        self._pairs = {name: _pair(copied, self._live[name]) for name, copied in self.copies.items()}
 
     @torch.no_grad()
     def update(self, n_seen: int, n_batch: int, n_budget: int) -> None:

@@ -14,6 +14,7 @@ import torch
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from torch import Tensor
 
+from audiogan.adversarial.compiling import Compilable
 from audiogan.adversarial.schedule import Schedule
 
 Terms = Mapping[str, Tensor]
@@ -226,17 +227,20 @@ class Game:
         extras: Things with memory, by name; saved in every checkpoint.
         averaged: Modules to keep an average of, with the share of the budget at which each average starts.
         watch: Extra scalars for the record, called once per window.
+        compilable: What may be compiled, with names of their own.
     """
 
     phases: Sequence[Phase]
     extras: Mapping[str, Stateful] = field(default_factory=dict)
     averaged: Mapping[str, float] = field(default_factory=dict)
     watch: Callable[[Moment], Mapping[str, float]] | None = None
+    compilable: Sequence[Compilable] = ()
 
     def __post_init__(self) -> None:
         names = [phase.name for phase in self.phases]
         assert names, "a game needs a phase"
         assert len(set(names)) == len(names), f"phase names repeat: {names}"
+        assert len({each.name for each in self.compilable}) == len(self.compilable), "compilable names repeat"
 
     def moves(self, step: int, share: float) -> list[tuple[Phase, int]]:
         """Return every move of a step as (phase, repeat), in order.

@@ -7,6 +7,7 @@ died sends itself SIGTERM: it saves and ends, instead of training on unseen.
 
 import contextlib
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -15,6 +16,20 @@ from pathlib import Path
 HEARTBEAT = "AUDIOGAN_HEARTBEAT"
 SUPERVISOR = "AUDIOGAN_SUPERVISOR"
 BEAT_SECONDS = 1.0
+
+
+LOSS = re.compile(r"connection|timed? ?out|socket|broken pipe|reset by peer|unreachable|aborted|remote", re.IGNORECASE)
+
+
+def is_loss(error: RuntimeError) -> bool:
+    """Return whether an error of something done together says that another process is gone, not that we are wrong.
+
+    Args:
+        error: Of torch.distributed; gloo has no type of its own for a broken connection, only words.
+    """
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or LOSS.search(str(error)) is not None
 
 
 class Heart:

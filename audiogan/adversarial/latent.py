@@ -11,12 +11,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from audiogan.adversarial.augment import Transform
+from audiogan.adversarial.compiling import Compilable
 from audiogan.adversarial.craft import CraftConfig
 from audiogan.adversarial.duel import Contest, Duel, ready
 from audiogan.adversarial.freeze import children_of
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
 from audiogan.adversarial.objective import Objective
+from audiogan.adversarial.projected import ProjectedDiscriminator
 from audiogan.adversarial.schedule import Schedule
+from audiogan.errors import RecipeError
 
 
 class LatentGameConfig(CraftConfig):
@@ -33,14 +36,15 @@ class _LatentTerms:
     def __init__(
         self, generator: nn.Module, duel: Duel, z_dim: int, gammas: tuple[Schedule | None, Schedule | None], real: str
     ) -> None:
-        self.generate, self.duel, self.z_dim, self.real = generator, duel, z_dim, real
+        self.duel, self.z_dim, self.real = duel, z_dim, real
+        self.generate = Compilable("generator", generator, generator)
         first, second = gammas
         self.first, self.second = first or Schedule(start=0.0), second or Schedule(start=0.0)
 
     def contest(self, batch: Batch, moment: Moment) -> Contest:
         """Return reals and as many fakes, with the labels if there are any."""
         real = batch[self.real]
-        z = moment.normal("z", len(real), self.z_dim).to(real.device)
+        z = moment.normal("z", len(real), self.z_dim).to(real.device, non_blocking=True)
         conditions = (batch["label"],) if "label" in batch else ()
         return Contest(real, self.generate(z, *conditions), conditions)
 
@@ -74,7 +78,8 @@ def latent_game(
     Args:
         modules: `generator` from z `(batch, z_dim)` to examples, `discriminator` from examples to logits `(batch,)` or
             `(batch, 1)`. When the batch holds `label`, both are called with it as second argument. For feature matching
-            D has a method `features` with the same arguments that returns activations, `(batch, ...)` each.
+            D has a method `features` with the same arguments that returns activations, `(batch, ...)` each. With
+            `projected` D is a `ProjectedDiscriminator`, which the caller makes from features of his own.
         z_dim: Size of z; z is standard normal.
         config: Objective, penalties and the other tools.
         generator_optimizer: Optimiser of G.
@@ -88,6 +93,8 @@ def latent_game(
     config, discriminator = config or LatentGameConfig(), modules["discriminator"]
     look = getattr(discriminator, "features", None)
     assert not config.feature_matching or look is not None, "feature matching needs D.features"
+    if config.projected is not None and not isinstance(discriminator, ProjectedDiscriminator):
+        raise RecipeError("`projected` with a discriminator of its own; expected a ProjectedDiscriminator")
     ready(config, discriminator, children_of(discriminator))
     duel = Duel(config, discriminator, transforms=transforms, look=look)
     terms = _LatentTerms(modules["generator"], duel, z_dim, (config.r1, config.r2), real)
@@ -96,4 +103,5 @@ def latent_game(
         duel.phase(terms.discriminator, discriminator_optimizer or OptimizerConfig()),
         Phase("generator", ("generator",), terms.generator, optimizer),
     )
-    return Game(phases=phases, extras=duel.extras(), averaged={"generator": 0.0}, watch=terms.watch)
+    compilable = (terms.generate, *duel.compilable())
+    return Game(phases, duel.extras(), {"generator": 0.0}, terms.watch, compilable)

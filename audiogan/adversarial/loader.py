@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from audiogan.adversarial.ahead import ahead
 from audiogan.adversarial.game import Game, Phase, seed_of
 from audiogan.errors import CorpusError
 
@@ -148,7 +149,7 @@ class Loader:
         batch_size: Examples per move over all processes.
         n_steps: Steps in the budget.
         seed: Seed of the run.
-        workers: Worker processes; 0 fetches in this process.
+        workers: Worker processes; 0 fetches in this process, in a thread of its own where `pin` is set.
         rank: This process.
         world: Number of processes.
         pin: Whether to place batches in memory that CUDA copies from fast.
@@ -209,7 +210,13 @@ class Loader:
         Args:
             first_step: Number of the first step.
         """
-        return self._fetched(first_step) if self.workers == 0 else self._from_workers(first_step)
+        if self.workers:
+            return self._from_workers(first_step)
+        batches = self._fetched(first_step)
+        if not self.pin:
+            return batches
+        device = torch.cuda.current_device()  # each thread has its own
+        return ahead(batches, begin=lambda: torch.cuda.set_device(device))
 
     def _fetched(self, first_step: int, served: int = 0) -> Iterator[dict[str, Tensor]]:
         return (self.dataset.fetch(*item) for item in islice(self.requests(first_step), served, None))

@@ -1,8 +1,8 @@
 """Record what a run does: scalars per window, throughput, progress, and hooks for samples and metrics.
 
-Loss terms are summed on the device and read once per window; one check per step tells whether all of them are finite.
-Lines go to `stats.jsonl` and TensorBoard, progress to the terminal. A hook that fails is reported and training goes
-on.
+Loss terms are read once per step, which is the only wait for the device within a step and tells whether all of them
+are finite. Processes may hold different terms; the record has the mean over those that hold one. Lines go to
+`stats.jsonl` and TensorBoard, progress to the terminal. A hook that fails is reported and training goes on.
 """
 
 import contextlib
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 
 from audiogan.adversarial.disk import append, write_atomically
 from audiogan.adversarial.view import View
-from audiogan.errors import TrainingError
 
 logger = logging.getLogger(__name__)
+
+Sums = dict[str, tuple[float, int]]
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class Monitor:
         tensorboard: Whether to write event files.
         quiet: Whether to show no progress.
         active: Whether this process writes; the others only check.
-        mean: Average of a tensor over processes.
+        gather: From what this process holds to what each of them holds, this one included.
     """
 
     def __init__(
@@ -109,7 +110,7 @@ class Monitor:
         tensorboard: bool = True,
         quiet: bool = False,
         active: bool = True,
-        mean: Callable[[Tensor], Tensor] = lambda values: values,
+        gather: Callable[[Sums], list[Sums]] = lambda own: [own],
     ) -> None:
         self.folder = folder
         self.n_steps = n_steps
@@ -118,10 +119,11 @@ class Monitor:
         self.tensorboard = tensorboard and active
         self.quiet = quiet or not active
         self.active = active
-        self.mean = mean
+        self.gather = gather
         self.clock: Callable[[], float] = time.perf_counter
         self._moves: list[tuple[str, tuple[str, ...], Tensor]] = []
-        self._sums: dict[tuple[str, tuple[str, ...]], tuple[Tensor, int]] = {}
+        self._read: list[tuple[str, dict[str, float], bool]] | None = None
+        self._sums: Sums = {}
         self._seconds: dict[str, float] = defaultdict(float)
         self._writer: Any = None
         self._view: View | None = None
@@ -161,7 +163,8 @@ class Monitor:
 
     def _restart(self) -> None:
         self._moves.clear()
-        self._sums.clear()
+        self._read = None
+        self._sums = {}
         self._seconds.clear()
         self._began = self._now = self.clock()
 
@@ -175,10 +178,8 @@ class Monitor:
             names: Names of the terms.
             values: `(n_terms,)` on the device, detached.
         """
-        key = (phase, tuple(names))
-        self._moves.append((*key, values))
-        total, n_moves = self._sums.get(key, (None, 0))
-        self._sums[key] = (values if total is None else total + values, n_moves + 1)
+        self._moves.append((phase, tuple(names), values))
+        self._read = None
 
     def charge(self, account: str) -> None:
         """Book the time since the last call.
@@ -190,34 +191,71 @@ class Monitor:
         self._seconds[account] += now - self._now
         self._now = now
 
-    def finite(self) -> bool:
-        """Return whether every term of this step is finite; the only wait for the device within a step."""
-        if not self._moves:
-            return True
-        return bool(torch.isfinite(torch.cat([values for _, _, values in self._moves])).all())
+    def finite(self, flags: Sequence[Tensor] = ()) -> bool:
+        """Return whether every term of this step is finite and every move was made; waits for the device once.
 
-    def blame(self, step: int, advice: str) -> TrainingError:
-        """Return the error that names the first term that is not finite.
+        Args:
+            flags: For each move so far, 0.0 where it was made, `()`; to be given by the first who asks.
+        """
+        if self._read is None:
+            self._read = self._terms(flags)
+        return all(not left_out and all(map(math.isfinite, own.values())) for _, own, left_out in self._read)
+
+    def _terms(self, flags: Sequence[Tensor]) -> list[tuple[str, dict[str, float], bool]]:
+        """Return phase, terms and whether it was left out of every move of the step."""
+        values = [*(values for *_, values in self._moves), *(flag.reshape(1) for flag in flags)]
+        numbers = iter(torch.cat(values).tolist() if values else [])
+        terms = [(phase, dict(zip(names, numbers, strict=False))) for phase, names, _ in self._moves]
+        left_out = [*map(bool, numbers)] or [False] * len(terms)
+        return [(*own, flag) for own, flag in zip(terms, left_out, strict=True)]
+
+    def sizes(self) -> dict[str, float]:
+        """Return by phase the sum of its terms in this step, without its sign, the mean of its moves."""
+        found: dict[str, list[float]] = {}
+        for phase, own, _ in self._read or []:
+            found.setdefault(phase, []).append(abs(sum(own.values())))
+        return {phase: sum(sums) / len(sums) for phase, sums in found.items()}
+
+    def trouble(self, step: int) -> str:
+        """Return a sentence that names the first term or gradient that is not finite.
 
         Args:
             step: Number of the step.
-            advice: What is left to the user.
         """
-        for phase, names, values in self._moves:
-            for name, value in zip(names, values.tolist(), strict=True):
-                if not abs(value) < float("inf"):
-                    return TrainingError(
-                        f"phase {phase}: term {name} is {value} at step {step}; expected a finite number; {advice}"
-                    )
-        return TrainingError(f"another process found a term that is not finite at step {step}; {advice}")
+        moves = self._read or []
+        terms = [(phase, name, value) for phase, own, _ in moves for name, value in own.items()]
+        bad = [(phase, f"term {name} is {value}") for phase, name, value in terms if not math.isfinite(value)]
+        bad += [(phase, "the gradient is not finite") for phase, _, left_out in moves if left_out]
+        phase, what = bad[0]
+        return f"phase {phase}: {what} at step {step}; expected finite numbers"
+
+    def left_out(self, done: int, count: int, why: str) -> None:
+        """Record a step in which a move was not made; the first is told.
+
+        Args:
+            done: Steps done, this one included.
+            count: Such steps of the run so far.
+            why: A sentence.
+        """
+        if self.active:
+            self._write(done, {"step": done, "skipped": count, "why": why})
+        if self.active and "skipped" not in self._warned:
+            self._warned.add("skipped")
+            logger.warning("%s; the move is left out; stats.jsonl counts further ones", why)
 
     def end_step(self, done: int) -> bool:
-        """Forget the step's terms, show progress and return whether a window ends here.
+        """Add the terms of the step to its window, show progress and return whether the window ends here.
 
         Args:
             done: Steps done.
         """
+        if self.finite():
+            for phase, own, _ in self._read or []:
+                for name, value in own.items():
+                    total, n_moves = self._sums.get(f"{phase}/{name}", (0.0, 0))
+                    self._sums[f"{phase}/{name}"] = (total + value, n_moves + 1)
         self._moves.clear()
+        self._read = None
         if self._view is not None:
             self._view.show(done)
         self.charge("engine")
@@ -241,10 +279,10 @@ class Monitor:
             extra: Other numbers: rates, gradient norms, what the game watches.
         """
         sums, counts = defaultdict(float), defaultdict(int)
-        for (phase, names), (total, n_moves) in self._sums.items():
-            for name, value in zip(names, self.mean(total).tolist(), strict=True):
-                sums[f"{phase}/{name}"] += value
-                counts[f"{phase}/{name}"] += n_moves
+        for held in self.gather(self._sums):
+            for name, (total, n_moves) in held.items():
+                sums[name] += total
+                counts[name] += n_moves
         line = {"step": done, "share": done / self.n_steps, "n_seen": done * self.batch_size}
         line |= {name: sums[name] / counts[name] for name in sums} | dict(extra) | self._throughput(done)
         self._restart()

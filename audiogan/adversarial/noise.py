@@ -21,4 +21,5 @@ def add_noise(examples: Tensor, sigma: float, moment: Moment, stream: str) -> Te
     """
     if sigma <= 0.0:
         return examples
-    return examples + sigma * moment.normal(f"instance-{stream}", *examples.shape).to(examples)
+    draws = moment.normal(f"instance-{stream}", *examples.shape)
+    return examples + sigma * draws.to(examples, non_blocking=True)

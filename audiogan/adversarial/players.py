@@ -68,6 +68,11 @@ class Players:
         for parameter in self.everyone:
             parameter.requires_grad = True
 
+    def describe(self) -> str:
+        """Return a sentence of how many parameters each module has."""
+        sizes = {name: sum(p.numel() for p in module.parameters()) for name, module in self.modules.items()}
+        return ", ".join(f"{name}: {size} parameters" for name, size in sizes.items())
+
     def gradient_norm(self, phase: Phase) -> Tensor:
         """Return the norm of all gradients of the phase's modules, zero-dimensional.
 
@@ -134,7 +139,7 @@ class Players:
                     f"{where}: optimizer of {phase} has shapes {shapes} for {name} {tuple(parameter.shape)}"
                 )
             if found:
-                state[parameter] = {key: value.clone().to(parameter.device) for key, value in found.items()}
+                state[parameter] = {key: _like(value, parameter) for key, value in found.items()}
         if left:
             raise CheckpointError(f"{where}: optimizer of {phase} has unknown tensors {sorted(left)[:3]}")
 
@@ -145,6 +150,13 @@ def _optimizer(phase: Phase, movers: list[nn.Parameter]) -> torch.optim.AdamW:
     return torch.optim.AdamW(
         movers, lr=0.0, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
     )
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """Return a copy where the parameter is, and in its memory format where the shapes are the same."""
+    if value.shape != parameter.shape:
+        return value.clone().to(parameter.device)
+    return torch.empty_like(parameter, dtype=value.dtype, requires_grad=False).copy_(value)
 
 
 def _under(tensors: Mapping[str, Tensor], name: str) -> dict[str, Any]:

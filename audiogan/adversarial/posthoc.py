@@ -106,13 +106,15 @@ def fit(stored: Sequence[tuple[float, float]], wanted: tuple[float, float]) -> n
 
 
 class PowerAverages:
-    """The tracked averages of some modules' parameters.
+    """The tracked averages of some modules' parameters, which batches reach through the parameters alone.
 
     Args:
         modules: The live modules.
         names: Those to average.
         widths: Of the tracked averages.
     """
+
+    follows_weights = True
 
     def __init__(
         self, modules: Mapping[str, nn.Module], names: Iterable[str], widths: Sequence[float] = TRACKED
@@ -212,13 +214,11 @@ def average_of(run: Path, width: float) -> dict[str, dict[str, Tensor]]:
     Raises:
         CheckpointError: Nothing was stored there, or a file is damaged.
     """
-    files = sorted((run / FOLDER).glob("step-*.safetensors"))
-    if not files:
-        raise CheckpointError(f"{run / FOLDER}: no averages; expected a run with `averages.posthoc` in train")
+    files = stored(run)
     exponents = [exponent_of(width) for width in TRACKED]
     times = [_moves(path, _read(path)) for path in files]
-    stored = [(time, exponent) for time in times for exponent in exponents]
-    weights = fit(stored, (times[-1], exponent_of(width))).reshape(len(times), len(exponents))
+    profiles = [(time, exponent) for time in times for exponent in exponents]
+    weights = fit(profiles, (times[-1], exponent_of(width))).reshape(len(times), len(exponents))
     total: dict[str, Tensor] = {}
     for path, own in zip(files, weights, strict=True):
         tensors = _read(path)
@@ -232,6 +232,21 @@ def average_of(run: Path, width: float) -> dict[str, dict[str, Tensor]]:
         module, _, name = key.partition(".")
         found.setdefault(module, {})[name] = value.float()
     return found
+
+
+def stored(run: Path) -> list[Path]:
+    """Return the snapshots of averages that a training stored, oldest first.
+
+    Args:
+        run: Its folder.
+
+    Raises:
+        CheckpointError: There are none.
+    """
+    files = sorted((run / FOLDER).glob("step-*.safetensors"))
+    if not files:
+        raise CheckpointError(f"{run / FOLDER}: no averages; expected a run with `averages.posthoc` in train")
+    return files
 
 
 def _read(path: Path) -> dict[str, Tensor]:

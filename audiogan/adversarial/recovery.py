@@ -1,12 +1,11 @@
 """Begin again from the last good point when training diverges, more carefully each time.
 
-After a loss or a weight that is not finite the run goes back to its newest checkpoint, halves every step size and
-draws other data and other random numbers from there on. All of it follows from the number of times, which every
-checkpoint holds, so a killed run repeats it exactly.
+After losses that are not finite again and again, or one that has exploded, the run goes back to its newest checkpoint,
+halves every step size and draws other data and other random numbers from there on. All of it follows from the number of
+times, which every checkpoint holds, so a killed run repeats it exactly.
 """
 
 import copy
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -80,7 +79,3 @@ class Recovery:
         """
         assert self._beginning is not None, "no beginning was kept"
         players.restore(*self._beginning, "the beginning of the run")
-
-    def state(self) -> dict[str, Any]:
-        """Return plain numbers."""
-        return {"rollbacks": self.times}

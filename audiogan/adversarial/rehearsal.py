@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 
 from audiogan.adversarial.budget import REHEARSAL_STEPS, fit_steps
+from audiogan.adversarial.guard import MOST_SKIPPED
 from audiogan.adversarial.monitor import Monitor
 from audiogan.adversarial.players import Players
 from audiogan.adversarial.runtime import Runtime
+from audiogan.errors import TrainingError
 
 Batches = Iterator[dict[str, Tensor]]
 
@@ -33,18 +35,19 @@ def rehearse(
         batches: From the number of the first step to batches.
 
     Raises:
-        TrainingError: A loss is not finite.
+        TrainingError: A loss is not finite again and again.
     """
     before = copy.deepcopy(players.capture())
     portions = runtime.portions
 
     def steps(first_step: int) -> Iterator[None]:
-        drawn = batches(first_step)
+        drawn, skipped = batches(first_step), 0
         for number in range(first_step, REHEARSAL_STEPS):
             step(number, drawn)
             bad, failed = runtime.largest([not monitor.finite(), bool(portions.failed)])
-            if bad and not (failed and portions.shrink()):
-                raise monitor.blame(number, "while measuring the speed")
+            skipped += bool(bad)
+            if bad and not (portions.shrink() if failed else skipped <= MOST_SKIPPED):
+                raise TrainingError(f"{monitor.trouble(number)}; while measuring the speed")
             monitor.end_step(number)
             yield
 

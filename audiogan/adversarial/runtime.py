@@ -13,21 +13,25 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor
+from torch import Tensor, nn
 
-from audiogan.adversarial.game import Batch, Moment, Terms, seed_of
-from audiogan.adversarial.heartbeat import Heart
+from audiogan.adversarial.game import Batch, Game, Moment, Phase, Terms, seed_of
+from audiogan.adversarial.heartbeat import Heart, is_loss
+from audiogan.adversarial.loader import Examples
+from audiogan.adversarial.players import Players
 from audiogan.adversarial.portions import Portions
+from audiogan.adversarial.tuning import FormatWish, Switch, Tuning
 from audiogan.errors import AudioganError, UsageError
 
 DEVICE = re.compile(r"^(auto|cpu|cuda(:[0-9]{1,3})?)$")
 
 
 LONGEST_WAIT_HOURS = 48
+Shared = TypeVar("Shared")
 
 
 class RuntimeConfig(BaseModel):
@@ -45,6 +49,16 @@ class RuntimeConfig(BaseModel):
         ge=1,
         description="Examples per process to compute at once, in portions of a batch; null: all, or fewer when memory "
         "runs out.",
+    )
+    compile: Switch = Field(
+        default="auto",
+        description="Compile networks, where a test at the first call finds it equal; auto: on CUDA, unless "
+        "deterministic.",
+    )
+    memory_format: FormatWish = Field(
+        default="auto",
+        description="Layout of the weights of image convolutions; auto: the faster one on CUDA, unless deterministic, "
+        "else contiguous.",
     )
     deterministic: bool = Field(
         default=False, description="Exact repeats on CUDA at the cost of speed; CPU is always exact."
@@ -83,6 +97,8 @@ class Runtime:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(mode=True)
         torch.backends.cudnn.benchmark = not config.deterministic
+        free = self.device.type == "cuda" and not config.deterministic
+        self.tuning = Tuning(config.compile, config.memory_format, free=free)
 
     def _join(self) -> None:
         """Join the other processes; the launcher's environment says where they are."""
@@ -108,7 +124,42 @@ class Runtime:
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "world": self.world,
-        }
+        } | self.tuning.pins()
+
+    # ---- before the first step
+
+    def place(self, modules: Mapping[str, nn.Module], game: Game) -> dict[str, nn.Module]:
+        """Return the modules on the device, and compile what the game says may be, if that is wanted.
+
+        Args:
+            modules: By name.
+            game: Not changed but for that.
+        """
+        self.tuning.compile(game.compilable)
+        return {name: module.to(self.device) for name, module in modules.items()}
+
+    def settle(self, players: Players, dataset: Examples, batch_size: int, pins: Mapping[str, Any]) -> None:
+        """Choose what is fastest, or what the run began with.
+
+        Args:
+            players: Their weights take the memory format.
+            dataset: Batches to time moves with.
+            batch_size: Over all processes.
+            pins: Of the checkpoint that the run goes on from, or nothing.
+        """
+
+        def move(phase: Phase) -> bool:
+            rows = [number % len(dataset) for number in range(batch_size // self.world)]
+            moment = Moment(0, phase.span[0], 0, phase=phase.name, rank=self.rank, world=self.world)
+            players.let_move(phase, 0.0)
+            self.seed_layers(moment)
+            self.backward(phase.terms, self.to_device(dataset.fetch(rows, [0] * len(rows))), moment)
+            if self.device.type == "cuda":
+                torch.cuda.synchronize(self.device)
+            fits, self.portions.failed = not self.portions.failed, ""
+            return fits
+
+        self.tuning.settle(players, move, self.largest, pins)
 
     def autocast(self) -> AbstractContextManager[object]:
         """Return the context in which loss terms are computed."""
@@ -190,6 +241,19 @@ class Runtime:
             torch.distributed.all_reduce(shared, op=torch.distributed.ReduceOp.MAX)
             return shared.tolist()
 
+    def gather(self, own: Shared) -> list[Shared]:
+        """Return what each process holds, in their order, the same on every process.
+
+        Args:
+            own: Of this process; plain values, which may differ in kind and number.
+        """
+        if self.world == 1:
+            return [own]
+        found: list[Any] = [None] * self.world
+        with self._together():
+            torch.distributed.all_gather_object(found, own)
+        return found
+
     def broadcast(self, tensors: Sequence[Tensor]) -> None:
         """Overwrite tensors with those of the main process.
 
@@ -223,6 +287,8 @@ class Runtime:
         except torch.OutOfMemoryError:
             raise
         except RuntimeError as error:
+            if not is_loss(error):
+                raise
             told = f"another process of this training has gone: {str(error).splitlines()[0]}"
             raise ProcessLostError(told, "process_lost") from error
 

@@ -13,6 +13,7 @@ import torch
 from audiogan.adversarial.checkpoint import Checkpoint, Store, check_same_run, read_checkpoint
 from audiogan.adversarial.config import TrainConfig
 from audiogan.adversarial.disk import output_error
+from audiogan.adversarial.guard import Guard
 from audiogan.adversarial.loader import Examples
 from audiogan.adversarial.players import Players
 from audiogan.adversarial.portions import OUT_OF_MEMORY
@@ -57,6 +58,7 @@ class Saver:
         runtime: Which process writes.
         players: What is saved.
         recovery: How often the run has gone back.
+        guard: What it knows of moves that were left out and of usual losses.
         describe: From the steps done to plain facts of the run, by which a checkpoint is known as its own.
         recipe: Written into every checkpoint.
     """
@@ -69,6 +71,7 @@ class Saver:
         runtime: Runtime,
         players: Players,
         recovery: Recovery,
+        guard: Guard,
         describe: Callable[[int], Mapping[str, Any]],
         recipe: Mapping[str, Any],
     ) -> None:
@@ -76,6 +79,7 @@ class Saver:
         self.runtime = runtime
         self.players = players
         self.recovery = recovery
+        self.guard = guard
         self.describe = describe
         self.recipe = recipe
         self.accepts_other_corpus = False
@@ -134,7 +138,9 @@ class Saver:
         if checkpoint is None:
             self.recovery.begin_again(self.players)
             self.standing.load_state({})
+            self.guard.load_state({})
         done = 0 if checkpoint is None else self._restore(checkpoint)
+        self.guard.forget()
         n, most, factor = self.recovery.times, self.recovery.most, self.recovery.factor
         if self.runtime.is_main and out_of_memory:
             count = self.runtime.portions.count
@@ -182,6 +188,7 @@ class Saver:
         check_same_run(checkpoint.state, own, where, accepts_other_corpus=accepts)
         self.players.restore(checkpoint.tensors, checkpoint.state["extras"], where)
         self.standing.load_state(checkpoint.state["standing"])
+        self.guard.load_state(checkpoint.state.get("guard", {}))
         self._mark_best()
         logger.info("resuming from %s", where)
         return checkpoint.step
@@ -231,8 +238,9 @@ class Saver:
             done: Steps done.
         """
         tensors, numbers = self.players.capture()
-        memory = {"extras": numbers, "standing": self.standing.state(), "rollbacks": self.recovery.times}
-        return Checkpoint(done, {**self.describe(done), **memory}, tensors, self.recipe)
+        memory = {"extras": numbers, "standing": self.standing.state(), "guard": self.guard.state()}
+        past = {"rollbacks": self.recovery.times}
+        return Checkpoint(done, {**self.describe(done), **memory, **past}, tensors, self.recipe)
 
     def _mark_best(self) -> None:
         """Name the best checkpoint, so that it stays, unless it is named already."""

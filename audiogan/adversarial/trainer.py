@@ -21,6 +21,7 @@ from audiogan.adversarial.config import Finished, Stopped, TrainConfig
 from audiogan.adversarial.disk import locked
 from audiogan.adversarial.ema import Averages
 from audiogan.adversarial.game import Game, Moment, Phase
+from audiogan.adversarial.guard import Guard
 from audiogan.adversarial.loader import Examples, Loader
 from audiogan.adversarial.monitor import Hook, Monitor
 from audiogan.adversarial.players import Players
@@ -74,7 +75,7 @@ class Trainer:
         self.runtime = runtime or Runtime(config.runtime)
         if config.batch_size % self.runtime.world:
             raise UsageError(f"batch_size {config.batch_size} does not divide over {self.runtime.world} processes")
-        self.players = Players({name: m.to(self.runtime.device) for name, m in modules.items()}, game, config.averages)
+        self.players = Players(self.runtime.place(modules, game), game, config.averages)
         self.game = game
         self.dataset = dataset
         self.config = config
@@ -85,9 +86,10 @@ class Trainer:
         self.quiet = quiet
         self.store = Store(self.folder, config.keep)
         self.recovery = Recovery(config.seed, config.rollbacks)
-        self.saver = Saver(self.store, self.runtime, self.players, self.recovery, self._facts, self.recipe)
+        self.guard = Guard(self.players, self.runtime)
+        own = (self.store, self.runtime, self.players, self.recovery, self.guard)
+        self.saver = Saver(*own, self._facts, self.recipe)
         self.n_steps = 0
-        self._norms: dict[str, Tensor] = {}
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -102,12 +104,13 @@ class Trainer:
     # ---- the algorithm
 
     def step(self, step: int, batches: Iterator[dict[str, Tensor]]) -> None:
-        """Let every due phase move, in order, then update the averages.
+        """Let every due phase move, in order, then update the averages; what is not finite is left out.
 
         Args:
             step: Number of the step, from 0.
             batches: One batch per move.
         """
+        self.guard.begin()
         for phase, repeat in self.game.moves(step, step / self.n_steps):
             batch = self.runtime.to_device(next(batches))
             self.monitor.charge("wait")
@@ -116,13 +119,15 @@ class Trainer:
             self.recovery.slow(self.players.optimizers[phase.name])
             self.runtime.seed_layers(moment)
             names, losses = self.runtime.backward(phase.terms, batch, moment)
-            self.runtime.average_gradients(self.players.movers[phase.name])
-            self.players.optimizers[phase.name].step()
+            self.guard.move(phase, losses)
             if phase.after_move is not None:
                 phase.after_move()
-            self._note(phase, step, names, losses)
+            self._note(phase, names, losses)
         n_batch = self.config.batch_size
-        self.averages.update((step + 1) * n_batch, n_batch, self.n_steps * n_batch)
+        if self.monitor.finite(self.guard.flags):
+            self.averages.update((step + 1) * n_batch, n_batch, self.n_steps * n_batch)
+        else:
+            self.guard.undo()
 
     def moment(self, step: int, phase: Phase, repeat: int) -> Moment:
         """Return where in the run a move happens.
@@ -145,11 +150,9 @@ class Trainer:
             world=self.runtime.world,
         )
 
-    def _note(self, phase: Phase, step: int, names: list[str], losses: Tensor) -> None:
+    def _note(self, phase: Phase, names: list[str], losses: Tensor) -> None:
         self.monitor.add(phase.name, names, losses)
         self.monitor.charge(phase.name)
-        if self.monitor.ends_window(step + 1):
-            self._norms[f"{phase.name}/grad_norm"] = self.players.gradient_norm(phase)
 
     # ---- a run
 
@@ -187,9 +190,9 @@ class Trainer:
         while done < self.n_steps:
             self.step(done, batches)
             done += 1
-            code, save, bad = self._agree(done, stop, time.monotonic() - saved_at)
-            if bad:
-                return self.monitor.blame(done - 1, self.saver.advice())
+            code, save, trouble = self._agree(done, stop, time.monotonic() - saved_at)
+            if trouble:
+                return TrainingError(f"{trouble}; {self.saver.advice()}")
             if self.monitor.end_step(done):
                 self._record(done)
             verdict = self.watcher.look(done)
@@ -219,8 +222,8 @@ class Trainer:
             raise OutputError(f"{self.folder}: holds a run already; resume it or choose another folder", "exists")
         checkpoint = self.saver.load_newest()
         self.runtime.broadcast([t for module in self.modules.values() for t in module.state_dict().values()])
-        state, config = {} if checkpoint is None else checkpoint.state, self.config
-        main = self.runtime.is_main
+        state, config, main = {} if checkpoint is None else checkpoint.state, self.config, self.runtime.is_main
+        self.runtime.settle(self.players, self.dataset, config.batch_size, state.get("pins", {}))
         self.n_steps = steps_of(config.budget, config.batch_size, self.folder, state, self._rehearse, is_main=main)
         self.monitor = self._monitor()
         self.standing = Standing(config.score, max(self.game.averaged.values(), default=0.0), self.n_steps)
@@ -237,7 +240,7 @@ class Trainer:
             tensorboard=self.config.tensorboard,
             quiet=self.quiet,
             active=self.runtime.is_main,
-            mean=self.runtime.mean,
+            gather=self.runtime.gather,
         )
 
     def _loader(self, n_steps: int) -> Loader:
@@ -256,27 +259,28 @@ class Trainer:
     def _log_start(self, done: int) -> None:
         logger.info("recipe %s", self.recipe)
         logger.info("step %d of %d, seed %d, %s", done, self.n_steps, self.config.seed, self.runtime.pins())
-        for name, module in self.modules.items():
-            logger.info("%s: %d parameters", name, sum(p.numel() for p in module.parameters()))
-        logger.info("%d examples", len(self.dataset))
+        logger.info("%s; %d examples", self.players.describe(), len(self.dataset))
 
-    def _agree(self, done: int, stop: StopRequest, seconds: float) -> tuple[int, bool, bool]:
-        """Return exit code, whether to save and whether a term is not finite, equal on every process."""
+    def _agree(self, done: int, stop: StopRequest, seconds: float) -> tuple[int, bool, str]:
+        """Return exit code, whether to save, and why to go back or nothing; every process comes to the same."""
         config = self.config
         minutes = config.checkpoint_minutes
         save = minutes is not None and self.runtime.is_main and seconds >= 60.0 * minutes
         save = save or (config.checkpoint_steps is not None and done % config.checkpoint_steps == 0)
-        code, save, bad = self.runtime.largest([stop.exit_code, save, not self.monitor.finite()])
+        sizes = self.guard.sizes(self.monitor)
+        failed = bool(self.runtime.portions.failed)
+        code, save, failed, *found = self.runtime.largest([stop.exit_code, save, failed, *sizes])
+        trouble = self.guard.judge(done, self.monitor, found, failed=bool(failed))
         if done % COMPARE_EVERY == 0 and not self.runtime.all_equal(self.players.everyone):
             told = f"processes hold different weights at step {done}; {self.saver.advice()}"
             raise TrainingError(told, "out_of_step")
-        return int(code), bool(save), bool(bad)
+        return int(code), bool(save) and self.guard.is_calm, trouble
 
     # ---- the record
 
     def _record(self, done: int) -> None:
-        extra = {name: float(norm) for name, norm in self._norms.items()}
-        self._norms.clear()
+        extra = {f"{name}/grad_norm": float(norm) for name, norm in self.guard.norms.items()}
+        extra["skipped"] = self.guard.n_skipped
         for name, optimizer in self.players.optimizers.items():
             extra[f"{name}/lr"] = optimizer.param_groups[0]["lr"]
         if self.game.watch is not None:

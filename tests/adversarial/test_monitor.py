@@ -53,7 +53,28 @@ def test_what_is_not_finite_is_found_and_named(tmp_path: Path, value: float) -> 
     assert record.finite()
     record.add("g", ["loss", "pitch"], torch.tensor([1.0, value]))
     assert not record.finite()
-    assert f"phase g: term pitch is {value} at step 5" in str(record.blame(5, "last good checkpoint: none"))
+    assert record.trouble(5) == f"phase g: term pitch is {value} at step 5; expected finite numbers"
+
+
+def test_a_move_that_was_not_made_is_named_though_its_terms_are_finite(tmp_path: Path) -> None:
+    record = monitor(tmp_path)
+    record.add("d", ["loss", "r1"], torch.tensor([1.0, 2.0]))
+    record.add("g", ["loss"], torch.tensor([3.0]))
+    assert not record.finite([torch.tensor(0.0), torch.tensor(1.0)])
+    assert record.trouble(5) == "phase g: the gradient is not finite at step 5; expected finite numbers"
+    assert record.sizes() == {"d": 3.0, "g": 3.0}
+
+
+def test_the_record_has_the_mean_over_the_processes_that_hold_a_term(tmp_path: Path) -> None:
+    other = {"d/loss": (9.0, 1), "d/odd": (4.0, 2)}
+    record = monitor(tmp_path, gather=lambda own: [own, other])
+    with record.opened(0):
+        record.add("d", ["loss", "own"], torch.tensor([3.0, 5.0]))
+        assert record.finite()
+        record.end_step(4)
+        record.record(4, {})
+    line = lines(tmp_path)[0]
+    assert (line["d/loss"], line["d/own"], line["d/odd"]) == (6.0, 5.0, 2.0)
 
 
 def test_waiting_and_pauses_are_told_apart(tmp_path: Path) -> None:
@@ -134,6 +155,7 @@ def test_tensorboard_gets_every_scalar(tmp_path: Path) -> None:
     record = monitor(tmp_path, tensorboard=True)
     with record.opened(0):
         record.add("d", ["loss"], torch.tensor([2.0]))
+        record.end_step(4)
         record.record(4, {"d/lr": 0.5})
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     assert [(event.step, event.value) for event in events.Scalars("d/loss")] == [(4, 2.0)]

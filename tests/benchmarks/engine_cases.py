@@ -5,7 +5,7 @@ that of a run. The others keep their networks, losses and optimisers, but get ma
 fewer examples per batch where a CPU would take too long.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,15 +94,17 @@ def changes(name: str, device: torch.device, n_steps: int | None = None) -> tupl
     return steps, [*size.overrides, *smaller, f"train.budget={steps} steps", f"train.runtime.device={device}"]
 
 
-def open_case(name: str, device: torch.device, n_steps: int | None = None) -> Case:
+def open_case(name: str, device: torch.device, n_steps: int | None = None, more: Sequence[str] = ()) -> Case:
     """Return a recipe as a case.
 
     Args:
         name: Of a shipped recipe in `SIZES`.
         device: Where it will be trained.
         n_steps: Another number of steps.
+        more: Further changes, as `section.key=value` texts.
     """
     steps, given = changes(name, device, n_steps)
+    given = [*given, *more]
     recipe, pipeline = workflow.resolve(name, given)
     config, corpus = recipe.section("model"), recipe.section("corpus")
     size = SIZES[name]

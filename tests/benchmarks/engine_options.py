@@ -21,7 +21,7 @@ from tests.benchmarks.engine_meters import clock_of, median_interval
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "bf16": {"precision": "bf16"},
-    "compile": {"compile": True},
+    "compile": {"compile": "on"},
     "channels_last": {"memory_format": "channels_last"},
     "graphs": {"cuda_graph": True},
 }
@@ -29,6 +29,7 @@ PLAIN = {"precision": "fp32"}
 TOLERANCE = {"bf16": 0.05, "together": 0.05}
 CLOSE = 1e-3
 """Allowed relative difference of the losses of the first step, for options without a line in `TOLERANCE`."""
+TOO_SLOW = "not measured: on a CPU the first compilation takes minutes"
 JUMPING = ("pair_sign",)
 """Terms that count signs: the smallest difference can move them by a whole example."""
 
@@ -39,19 +40,21 @@ class SteppedTrainer(Trainer):
     def begin(self, n_steps: int) -> None:
         """Get ready for the first step of so many."""
         self.n_steps = n_steps
+        self.runtime.settle(self.players, self.dataset, self.config.batch_size, {})
         self.monitor = self._monitor()
         self.batches = self._loader(n_steps).batches(0)
-        self.first: dict[str, float] = {}
+        self.now, self.first = 0, dict[str, float]()
 
     def advance(self, step: int) -> None:
         """Make a step with all that belongs to it but saving."""
+        self.now = step
         self.step(step, self.batches)
         self.monitor.finite()
         self.monitor.end_step(step + 1)
 
-    def _note(self, phase: Phase, step: int, names: list[str], losses: Tensor) -> None:
-        super()._note(phase, step, names, losses)
-        if step == 0:
+    def _note(self, phase: Phase, names: list[str], losses: Tensor) -> None:
+        super()._note(phase, names, losses)
+        if self.now == 0:
             pairs = zip(names, losses.tolist(), strict=True)
             self.first |= {f"{phase.name}/{name}": value for name, value in pairs if name not in JUMPING}
 
@@ -59,7 +62,7 @@ class SteppedTrainer(Trainer):
 def measure_options(
     case: Case, device: torch.device, options: Mapping[str, dict[str, Any]] = OPTIONS
 ) -> dict[str, Any]:
-    """Return for each option `not offered`, or its speed-up with interval and the difference of the first losses.
+    """Return for each option why it is not measured, or its speed-up with interval and how the first losses differ.
 
     Args:
         case: What to train.
@@ -68,6 +71,8 @@ def measure_options(
     """
     offered = {name: given for name, given in options.items() if given.keys() <= RuntimeConfig.model_fields.keys()}
     found: dict[str, Any] = {name: "not offered" for name in options if name not in offered}
+    if device.type == "cpu" and offered.pop("compile", None):
+        found["compile"] = TOO_SLOW
     runs = dict(offered)
     if len(offered) > 1:
         runs["together"] = {key: value for given in offered.values() for key, value in given.items()}

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from tests.benchmarks import engine, engine_runs
 from tests.benchmarks.engine_bare import BareLoop
 from tests.benchmarks.engine_cases import SIZES, Case, changes, made_up
 from tests.benchmarks.engine_meters import FlopCount, forget_peak, matmul_peak, median_interval, peak_mib
-from tests.benchmarks.engine_options import OPTIONS, difference, measure_options
+from tests.benchmarks.engine_options import OPTIONS, TOO_SLOW, difference, measure_options
 from tests.benchmarks.engine_runs import Turnstile, beside_bare, count_flops, requests_of, train_alone
 from tests.pipelines.multitrack.small import CONFIG as SMALL_CLIPS
 
@@ -117,7 +117,7 @@ def test_time_between_two_pairs_is_the_engines_but_for_the_others_turn() -> None
 def test_an_engine_that_dawdles_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     usual = beside_bare(toy(40, pair=4), CPU)
 
-    def dawdle(self: Monitor) -> bool:
+    def dawdle(self: Monitor, flags: Sequence[Tensor] = ()) -> bool:
         until = time.process_time() + 0.01
         while time.process_time() < until:
             pass
@@ -299,6 +299,8 @@ def test_a_case_is_measured_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(json.dumps(found)) == found
     assert 0.0 < found["peak_share"] < 1.0
     assert found["options"]["bf16"]["equal"]
+    assert found["options"]["compile"] == TOO_SLOW
+    assert found["options"]["channels_last"]["equal"]
     assert len(requests_of(toy(10))) == 30
     assert len(engine.table([found]).splitlines()) == 3
 

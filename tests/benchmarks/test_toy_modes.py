@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from audiogan.adversarial.latent import LatentGameConfig
+from tests.benchmarks.toy_features import taught
 from tests.benchmarks.toy_modes import (
     BLOCKS,
     FEW,
@@ -87,6 +88,14 @@ def test_what_d_is_asked_is_worked_out() -> None:
     past.fakes = [torch.tensor([[-2.0, 0.0], [1.0, 0.0]])] * 5 + [torch.full((2, 2), 9.0)]
     # A fake on a centre is no bad one, and the last fifth is not long ago.
     assert past.known(judge, data.points[:, :2], ring()) == 1.0
+
+
+def test_frozen_features_know_the_modes() -> None:
+    """Of points that the network was not taught with, far from the unit circle."""
+    unseen = Mixture(16.0 * ring(), 1024, 16.0 * SIGMA, 4, seed=9).points
+    network = taught(lambda seed: Mixture(16.0 * ring(), N_ITEMS, 16.0 * SIGMA, 4, seed).points, 8)
+    assert (network.modes(unseen).argmax(dim=1) == torch.arange(1024) % 8).float().mean() > 0.98
+    assert [found.shape for found in network(unseen)] == [(1024, 64), (1024, 64)]
 
 
 def test_every_tool_has_a_failure_to_mend() -> None:

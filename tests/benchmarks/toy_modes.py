@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from statistics import mean
 from typing import Any, NamedTuple
@@ -34,9 +35,11 @@ from audiogan.adversarial.monitor import Hook, Snapshot
 from audiogan.adversarial.runtime import RuntimeConfig, seeded
 from audiogan.adversarial.schedule import Schedule
 from audiogan.adversarial.scoring import overfitting
+from audiogan.adversarial.slopes import logits_of
 from audiogan.adversarial.trainer import TrainConfig, Trainer
 from audiogan.errors import TrainingError
 from audiogan.layers import batch_deviation
+from tests.benchmarks.toy_features import looking
 
 SIGMA = 0.05
 N_ITEMS, N_SAMPLES, BATCH, WIDTH, Z_DIM, RATE = 8192, 4096, 64, 64, 4, 1e-3
@@ -182,6 +185,7 @@ BLOCKS: dict[str, dict[str, Setting]] = {
         "minimax + unrolled 5": HURRIED.plus({"unrolled": 5}),
         "minimax + features": HURRIED.plus({"feature_matching": 1.0}, targets=BOTH),
         "minimax + spread": HURRIED.plus(told_spread=True, targets=BOTH),
+        "minimax + projected": HURRIED.plus({"projected": {}}, targets=BOTH),
     },
     "points without width, D far ahead": {
         "thin": THIN,
@@ -197,6 +201,7 @@ BLOCKS: dict[str, dict[str, Setting]] = {
         "few": FEW,
         "few + adaptive": FEW.plus({"augment": {"adaptive": {"ramp": 5000.0}}}),
         "few + half of the time": FEW.plus({"augment": {"probability": 0.5}}),
+        "few + projected": FEW.plus({"projected": {}}),
     },
     "rates too large to settle": {"rough": ROUGH, "rough, averaged": ROUGH.plus(averaged=True)},
     "D has to remember": {"forgets": FORGETS, "forgets + replay": FORGETS.plus({"replay": 4096})},
@@ -264,44 +269,38 @@ class Past:
 
 
 def answer_of(setting: Setting, judge: nn.Module, data: "Mixture", fake: Tensor, past: Past, centres: Tensor) -> float:
-    """Return what D says where it is asked, 0 elsewhere.
-
-    Args:
-        setting: The row.
-        judge: D.
-        data: What it learnt from.
-        fake: Samples as D sees them.
-        past: Fakes of long ago.
-        centres: `(mode, 2)`.
-    """
+    """Return what D says, 0 where it is not asked, of its data, of fakes as it sees them and of fakes of long ago."""
     if setting.ask == "memory":
         return past.known(judge, data.points, centres)
     if setting.ask != "overfitting":
         return 0.0
-    width, beside = setting.sigma * setting.scale, setting.n_beside
-    unseen = Mixture(setting.scale * centres, 1024, width, beside, seed=1)
-    logits = {"train": judge(data.points), "valid": judge(unseen.points), "fake": judge(fake[:1024])}
+    shown = {"train": data.points, "valid": points_of(setting, centres, 1024, 1).points, "fake": fake[:1024]}
+    logits = {name: logits_of(judge(points)) for name, points in shown.items()}
     return overfitting({name: value.flatten() for name, value in logits.items()}).get("overfitting", 0.0)
+
+
+def points_of(setting: Setting, centres: Tensor, n_items: int = N_ITEMS, seed: int = 0) -> Mixture:
+    return Mixture(setting.scale * centres, n_items, setting.sigma * setting.scale, setting.n_beside, seed)
+
+
+def networks(setting: Setting, config: LatentGameConfig, centres: Tensor, seed: int) -> dict[str, nn.Module]:
+    """Return G and D of a row."""
+    n_values = 2 + setting.n_beside
+    with seeded(seed, "modules"):
+        made = {"generator": generator(n_values), "discriminator": Judge(n_values, told_spread=setting.told_spread)}
+    if config.projected is not None:
+        taught_with = partial(points_of, setting, centres, N_ITEMS)
+        made["discriminator"] = looking(lambda other: taught_with(other).points, len(centres), config.projected)
+    return made
 
 
 def train(setting: Setting, centres: Tensor, steps: int, seed: int, folder: Path) -> Found:
     """Train one setting on one target and judge its samples; a run that diverges covers nothing."""
-    n_values = 2 + setting.n_beside
-    with seeded(seed, "modules"):
-        modules: dict[str, nn.Module] = {
-            "generator": generator(n_values),
-            "discriminator": Judge(n_values, told_spread=setting.told_spread),
-        }
     config = LatentGameConfig.model_validate(setting.game)
-    rates = [OptimizerConfig(lr=Schedule(start=RATE * factor), betas=setting.betas) for factor in setting.rates]
-    game = latent_game(
-        modules,
-        z_dim=Z_DIM,
-        config=config,
-        discriminator_optimizer=rates[0],
-        generator_optimizer=rates[1],
-        transforms=[moved],
-    )
+    modules = networks(setting, config, centres, seed)
+    of_d, of_g = (OptimizerConfig(lr=Schedule(start=RATE * by), betas=setting.betas) for by in setting.rates)
+    optimizers: dict[str, Any] = {"discriminator_optimizer": of_d, "generator_optimizer": of_g}
+    game = latent_game(modules, z_dim=Z_DIM, config=config, transforms=[moved], **optimizers)
     train_config = TrainConfig(
         budget=f"{steps} steps",
         batch_size=BATCH,
@@ -312,8 +311,7 @@ def train(setting: Setting, centres: Tensor, steps: int, seed: int, folder: Path
         averages=AveragesConfig(half_life=200.0 * BATCH),
         runtime=RuntimeConfig(device="cpu"),
     )
-    width = setting.sigma * setting.scale
-    data = Mixture(setting.scale * centres, setting.n_items, width, setting.n_beside)
+    data = points_of(setting, centres, setting.n_items)
     past, live = Past(), modules["generator"]
     hook = Hook("past", lambda now: past.see(replace(now, modules={"live": live})), 0.05)
     hooks = [hook] if setting.ask == "memory" else []

@@ -461,6 +461,10 @@ def test_the_discriminator_of_codes_may_be_told_how_far_its_batch_spreads() -> N
         ("waveform classic", {"progressive": True, "penalty_impl": "func"}, "func` with progressive networks"),
         ("waveform classic", {"progressive": True, "replay": 4}, "replay` with progressive networks"),
         ("multitrack", {"auto_gamma": {}, "gamma": 0.0}, "auto_gamma with gamma 0.0"),
+        ("waveform", {"projected": {}}, "game.projected without model; expected a folder or one of"),
+        ("multitrack", {"projected": {}}, "whose D judges codes, features of the run's own encoder"),
+        ("waveform classic", {"projected": {}}, "for which no trained network is at hand"),
+        ("multitrack classic", {"projected": {}}, "for which no trained network is at hand"),
     ],
 )
 def test_what_cannot_work_is_refused(name: str, options: dict[str, Any], words: str) -> None:
@@ -473,6 +477,9 @@ def test_classic_networks_take_their_own_section(name: str) -> None:
     player = PLAYERS[name]
     with pytest.raises(RecipeError, match=r"game.spectral with a classic network; expected game.classic.spectral"):
         player.game(player.modules(), {"spectral": True})
+    if name == "waveform classic":
+        with pytest.raises(RecipeError, match=r"game.projected with a classic network, .* expected residual"):
+            player.game(player.modules(), {"projected": {}})
 
 
 def test_estimated_slopes_are_right_on_average_though_the_judge_sees_its_batch_spread() -> None:

@@ -99,6 +99,8 @@ class ClassicGameConfig(CraftConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "ClassicGameConfig":
+        if self.projected is not None:
+            raise RecipeError("`projected` in game.classic, for which no trained network is at hand; expected null")
         bound = self.wgan_gp or self.clip or self.dragan or self.spectral or (self.r1 or NONE).start
         if self.objective == "wgan" and not bound:
             raise RecipeError("`objective: wgan` in game with wgan_gp 0 and clip 0; expected one of them above 0.")
@@ -200,7 +202,8 @@ def classic_game(modules: Mapping[str, nn.Module], config: ClassicConfig, option
         for name, names, span in _moves_of_generator(config, options)
     ]
     discriminator = terms.duel.phase(terms.discriminator_terms, options.discriminator_optimizer)
-    return Game(phases=(discriminator, *phases), extras=terms.duel.extras(), watch=terms.watch)
+    compilable = terms.duel.compilable()
+    return Game((discriminator, *phases), terms.duel.extras(), watch=terms.watch, compilable=compilable)
 
 
 def _moves_of_generator(

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from audiogan.adversarial.augment import AugmentConfig
+from audiogan.adversarial.compiling import Compilable
 from audiogan.adversarial.craft import CraftConfig
 from audiogan.adversarial.duel import Contest, Duel, activations, ready
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
@@ -68,6 +69,9 @@ class GameConfig(CraftConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "GameConfig":
+        if self.projected is not None:
+            told = "whose D judges codes, features of the run's own encoder, which stands still already"
+            raise RecipeError(f"`projected` in game of multitrack, {told}; expected null")
         if self.tonal and not self.harmony:
             raise ValueError("tonal distances are heard by the discriminator of harmony; expected harmony above 0")
         if self.auto_gamma is not None and self.gammas[0].start <= 0.0:
@@ -119,6 +123,7 @@ class _Terms:
         assert isinstance(decoder, Decoder)
         assert isinstance(generator, Generator)
         self.encoder, self.decoder, self.generate = encoder, decoder, generator
+        self.fill = Compilable("generator", generator, generator)
         judge = modules["discriminator"]
         judging = _Judging(judge)
         inner = [module for block in blocks_of(judge)[:-1] for module in block] if game.feature_matching else []
@@ -169,7 +174,7 @@ class _Terms:
 
     def noisy(self, codes: Tensor, moment: Moment, stream: str) -> Tensor:
         """Codes with noise, as the decoder is used to."""
-        return codes + self.game.code_noise * moment.normal(stream, *codes.shape).to(codes)
+        return codes + self.game.code_noise * moment.normal(stream, *codes.shape).to(codes, non_blocking=True)
 
     def pair(self, batch: Batch, moment: Moment) -> tuple[Tensor, Tensor, Tensor]:
         """Return real codes, fake codes that share their known cells, and the mask, `(batch, track, bar)`."""
@@ -178,8 +183,8 @@ class _Terms:
         n_clips, n_tracks, n_bars, _ = real.shape
         masks = draw_masks(n_clips * moment.world, n_tracks, n_bars, self.game.masks, moment.generator("mask"))
         mask = masks[moment.rank :: moment.world].to(real.device)
-        z = moment.normal("z", n_clips, self.generate.z_dim).to(real.device)
-        fake = self.generate(z, real, mask)
+        z = moment.normal("z", n_clips, self.generate.z_dim).to(real.device, non_blocking=True)
+        fake = self.fill(z, real, mask)
         if moment.share >= self.game.written_from:
             fake = self.written(fake, moment)
         fake = self.noisy(fake, moment, "fake-noise")
@@ -333,4 +338,5 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
         extras=terms.duel.extras(),
         averaged=averaged | ({"harmony": begin} if terms.hears else {}),
         watch=terms.watch,
+        compilable=(terms.fill, *terms.duel.compilable()),
     )

@@ -47,6 +47,13 @@ class ClassicGameConfig(CraftConfig):
 
     @model_validator(mode="after")
     def _check(self) -> "ClassicGameConfig":
+        if self.projected is not None:
+            raise RecipeError("`projected` in game.classic, for which no trained network is at hand; expected null")
+        bound = self.wgan_gp or self.clip or self.dragan or self.spectral or (self.r1 or NONE).start
+        if self.objective == "wgan" and not bound:
+            raise RecipeError(
+                "`objective: wgan` in game.classic with wgan_gp 0 and clip 0; expected one of them above 0"
+            )
         if self.progressive and self.penalty_impl == "func":
             # Its test at the first step would say nothing of the blocks that come later.
             raise RecipeError("`penalty_impl: func` with progressive networks; expected exact, or progressive: false")
@@ -86,7 +93,7 @@ class _ClassicTerms:
 
     def fake(self, batch: Batch, moment: Moment) -> Tensor:
         pitch = batch["pitch"]
-        z = moment.normal("z", len(pitch), self.generate.z_dim).to(pitch.device)
+        z = moment.normal("z", len(pitch), self.generate.z_dim).to(pitch.device, non_blocking=True)
         return self.generate(z, None, pitch, batch["velocity"], progress=self.progress(moment))
 
     def contest(self, batch: Batch, moment: Moment) -> Contest:
@@ -160,4 +167,4 @@ def classic_game(
             terms.duel.phase(terms.discriminator, optimizers[0], span=span, name=f"discriminator{end}"),
             Phase(f"generator{end}", ("generator",), terms.generator, optimizers[1], span=span),
         ]
-    return Game(phases=phases, extras=terms.duel.extras(), averaged={"generator": 0.0}, watch=terms.watch)
+    return Game(phases, terms.duel.extras(), {"generator": 0.0}, terms.watch, terms.duel.compilable())

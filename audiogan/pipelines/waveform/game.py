@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from audiogan.adversarial.augment import AugmentConfig
+from audiogan.adversarial.compiling import Compilable
 from audiogan.adversarial.craft import CraftConfig
 from audiogan.adversarial.duel import Contest, Duel, ready
 from audiogan.adversarial.game import Batch, Game, Moment, OptimizerConfig, Phase
@@ -27,6 +28,7 @@ from audiogan.pipelines.waveform.augment import N_DRAWS, transforms_of
 from audiogan.pipelines.waveform.classic_game import ClassicGameConfig, classic_game
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.encoder import TimbreEncoder, divergence, info_nce, pitch_loss, reverse_gradient
+from audiogan.pipelines.waveform.features import looking, pinned
 from audiogan.pipelines.waveform.network_config import ClassicConfig, ResidualConfig, StyleConfig
 from audiogan.pipelines.waveform.plan import Plan, midi_pitch
 from audiogan.pipelines.waveform.progressive import GrowthConfig
@@ -95,8 +97,15 @@ class GameConfig(CraftConfig):
     timbre: TimbreConfig = Field(default=TimbreConfig(), description="Terms of the timbre encoder.")
     classic: ClassicGameConfig = Field(default=ClassicGameConfig(), description="Game of the classic networks.")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _pin(cls, game: Any) -> Any:
+        return pinned(game)
+
     @model_validator(mode="after")
     def _check(self) -> "GameConfig":
+        if self.growth is not None and self.projected is not None:
+            raise RecipeError("`projected` in game with growth: the frozen network hears whole notes; expected neither")
         if self.growth is not None and (self.penalty_impl == "func" or self.replay):
             told = "penalty_impl func" if self.penalty_impl == "func" else "replay"
             raise RecipeError(f"`{told}` in game with growth, where stages to come are others; expected neither")
@@ -188,6 +197,8 @@ class _Terms:
         assert isinstance(encoder, TimbreEncoder)
         self.generate, self.judge, self.encoder, self.game = generator, judge, encoder, game
         self.plan = generator.plan
+        self.draw = Compilable("generator", generator.draw, generator)
+        self.embed = Compilable("encoder", encoder.embed, encoder)  # of whole batches
         self.style = isinstance(network, StyleConfig)
         judging = _Judging(judge)
         self.duel = Duel(
@@ -224,12 +235,12 @@ class _Terms:
         pitch, velocity = midi_pitch(batch["f0"]), batch["velocity"]
         real = self.generate.sheet.enter(batch["planes"], pitch)
         there = self.generate.sheet.enter(batch["partner_planes"], batch["partner_pitch"])
-        both = self.encoder.embed(torch.cat([real, there]), torch.cat([pitch, batch["partner_pitch"]]))
+        both = self.embed(torch.cat([real, there]), torch.cat([pitch, batch["partner_pitch"]]))
         own, other = both.chunk(2)
         h, kept, given = self.timbres(own, other, moment, batch.get("has_partner"))
-        z = moment.normal("z", len(real), self.generate.z_dim).to(real)
+        z = moment.normal("z", len(real), self.generate.z_dim).to(real, non_blocking=True)
         grown = self.progress(moment)
-        fake = self.generate.draw(z, h, pitch, velocity, given, *grown)
+        fake = self.draw(z, h, pitch, velocity, given, *grown)
         told = (pitch, velocity, other.detach(), kept, *grown)
         return Pair(Contest(real, fake, told), pitch, h, own, other, kept)
 
@@ -241,7 +252,7 @@ class _Terms:
         A note without another of its instrument (`has_partner` 0) never keeps its h: D would be told that very note's.
         """
         config = self.game.timbre
-        draws = moment.uniform("timbre", len(own), 4).to(own)
+        draws = moment.uniform("timbre", len(own), 4).to(own, non_blocking=True)
         kept = (draws[:, 0] >= config.dropout).to(own)
         kept = kept if has_partner is None else kept * has_partner.to(kept)
         h = torch.where(draws[:, 1:2] < 0.5, own, other)
@@ -346,6 +357,8 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
     """
     network = config.network
     if isinstance(network, ClassicConfig):
+        if game.projected is not None:
+            raise RecipeError("game.projected with a classic network, whose D has blocks to grow; expected residual")
         named = [*game.named(), *(["growth"] if game.growth is not None else [])]
         if named:
             name = named[0]
@@ -357,15 +370,19 @@ def phases(modules: Mapping[str, nn.Module], config: Config, game: GameConfig, o
         raise RecipeError("game.growth with network.variant style, which has no branches to fade in; expected residual")
     judge = modules["discriminator"]
     assert isinstance(judge, Discriminator)
-    ready(game, judge, blocks_of(judge))
+    if game.projected is not None:
+        judge.look_through(looking(game.projected, config, judge.plan, network.timbre_dim))
+    ready(game, judge, [] if game.projected is not None else blocks_of(judge))
     terms = _Terms(modules, network, game, config.representation.kind)
     usual = default_optimizer(network)
+    judges = ["discriminator"] if game.projected is None else []  # heads without their network are no use to others
     return Game(
         phases=(
             terms.duel.phase(terms.discriminator, optimizers.discriminator or usual),
             Phase("generator", ("generator", "encoder"), terms.generator, optimizers.generator or usual),
         ),
         extras=terms.duel.extras(),
-        averaged={"generator": 0.0, "encoder": 0.0, "discriminator": 0.0},
+        averaged=dict.fromkeys(["generator", "encoder", *judges], 0.0),
         watch=terms.watch,
+        compilable=(terms.draw, terms.embed, *terms.duel.compilable()),
     )

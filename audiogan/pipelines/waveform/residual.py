@@ -178,13 +178,19 @@ class Trunk(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor, progress: float | None = None) -> Tensor:
         """Return coarse features; `bias` `(batch, width at full size)` is added after the first layer."""
+        return self.maps(x, bias, progress)[-1]
+
+    def maps(self, x: Tensor, bias: Tensor, progress: float | None = None) -> list[Tensor]:
+        """Return the features of every stage, full size first; arguments as `forward`."""
         x = self.stem(x) + bias.view(*bias.shape, *[1] * (x.dim() - 2))
+        found: list[Tensor] = []
         for stage, blocks in enumerate(self.blocks):
             if stage:
                 x = self.widen[stage - 1](self.halved(x, stage))
             assert isinstance(blocks, nn.ModuleList)
             x = run_stage(blocks, x, stage_weight(len(self.blocks) - 1 - stage, progress))
-        return x
+            found.append(x)
+        return found
 
     def halved(self, x: Tensor, stage: int) -> Tensor:
         """Halve the axes that are shorter at a stage than before it."""
@@ -296,7 +302,7 @@ class Judged(NamedTuple):
     """What a discriminator says of a batch.
 
     Args:
-        logits: `(batch,)`, high for real.
+        logits: `(batch,)`, high for real; `(batch, scale)` where D looks through a frozen network.
         pitch: `(batch, n_pitches)` logits of the key, lowest first.
         features: What it looked at: `(batch, n)` each.
     """
@@ -325,6 +331,17 @@ class Discriminator(nn.Module):
         self.logit = Scaled(n_w, 1, gain=1.0, equalised=equalised)
         self.compare = Scaled(self.conditions.n_features, n_w, gain=1.0, equalised=equalised)
         self.pitch = Scaled(n_w, plan.n_pitches, gain=1.0, equalised=equalised)
+        self.through: nn.Module | None = None
+
+    def look_through(self, through: nn.Module) -> None:
+        """Give up the own layers and let another module judge from now on.
+
+        Args:
+            through: From planes of the representation, pitch, velocity, h and `keep` to `Judged`.
+        """
+        for name in [name for name, _ in self.named_children() if name != "sheet"]:
+            delattr(self, name)
+        self.through = through
 
     def judge(
         self,
@@ -336,6 +353,8 @@ class Discriminator(nn.Module):
         progress: float | None = None,
     ) -> Judged:
         """Judge normalised planes; arguments as `forward`, and how far the network has grown, None: all the way."""
+        if self.through is not None:
+            return self.through(self.sheet.leave(normal, pitch), pitch, velocity, h, keep)
         x, head = split_head(self.sheet.heard(normal, pitch), self.plan)
         coarse = activate(self.trunk(x, self.enter(self.given(pitch, velocity)), progress).flatten(1))
         dense = self.dense(coarse)

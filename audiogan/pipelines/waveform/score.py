@@ -86,13 +86,19 @@ class _Judge:
             pitch, velocity = batch["pitch"], batch["velocity"]
             there = generator.sheet.enter(batch["partner_planes"], batch["partner_pitch"])
             told = (pitch, velocity, encoder.embed(there, batch["partner_pitch"]), batch["has_partner"])
-            judged = judge.judge(generator.sheet.enter(batch["planes"], pitch), *told).logits.double().cpu().numpy()
-            logits[name] = torch.from_numpy(group_means(judged, batch["instrument"].tolist()))
+            judged = _one_each(judge.judge(generator.sheet.enter(batch["planes"], pitch), *told).logits)
+            means = group_means(judged.double().cpu().numpy(), batch["instrument"].tolist())
+            logits[name] = torch.from_numpy(means)
             if name == "train":
                 z = np.stack([z_for(generator.z_dim, seed, "probe", number) for number in range(len(pitch))])
                 fake = generator.draw(torch.from_numpy(z).to(like), told[2], pitch, velocity, told[3])
-                logits["fake"] = judge.judge(fake, *told).logits
+                logits["fake"] = _one_each(judge.judge(fake, *told).logits)
         return logits
+
+
+def _one_each(logits: Tensor) -> Tensor:
+    """One logit per note, `(batch,)`, the mean where D says several."""
+    return logits.reshape(len(logits), -1).mean(dim=1)
 
 
 def _evenly(notes: Notes, n_most: int) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
 """Processes that train a toy together under the supervisor, and their faults, as a script: `ranks.py FOLDER`.
 
 A fault happens in the last process when a step begins: `SIGKILL`, `SIGSTOP` or `SIGTERM` by itself, `poison`, a loss
-that is not a number until the run has gone back, or `hunger`, no memory for a whole batch. Processes are forked, which
-spares each of them the import of torch. Every one leaves a sum of its weights in `RUN/weights-RANK`; the script writes
-as JSON how each run ended.
+that is not a number, `divergence`, such losses from then on until the run has gone back, `hunger`, no memory for a
+whole batch, or `oddity`, from then on a term that no other process has. Processes are forked, which spares each of them
+the import of torch. Every one leaves a sum of its weights in `RUN/weights-RANK`; the script writes as JSON how each run
+ended.
 """
 
 import hashlib
@@ -46,13 +47,16 @@ def trainer(folder: Path, steps: int, fault: str = "", at: int = 0) -> Trainer:
             last = moment.step == at and moment.rank == moment.world - 1
             if last and fault == "hunger" and trained[0].runtime.portions.count == 1:
                 raise torch.OutOfMemoryError("CUDA out of memory.")
-            bad = last and fault == "poison" and trained[0].recovery.times == 0
+            since = moment.step >= at and moment.rank == moment.world - 1 and trained[0].recovery.times == 0
+            bad = last if fault == "poison" else since and fault == "divergence"
             found = dict(phase.terms(batch, moment))
+            if since and fault == "oddity":
+                found["odd"] = torch.tensor(7.0)
             return found | ({"adversarial": found["adversarial"] * torch.nan} if bad else {})
 
         return replace(phase, terms=terms)
 
-    if fault in ("poison", "hunger"):
+    if fault in ("poison", "divergence", "hunger", "oddity"):
         game = Game([faulty(phase) for phase in game.phases], averaged=game.averaged)
     config = TrainConfig(
         budget=f"{steps} steps", batch_size=8, checkpoint_steps=4, window=4, tensorboard=False, score=toys.NO_SCORE,
@@ -152,6 +156,9 @@ if __name__ == "__main__":
         "stopped": train(root / "stopped", ("SIGTERM", 5), restarts=3),
         "poisoned": train(root / "poisoned", ("poison", 6)),
         "poisoned one": train(root / "poisoned one", ("poison", 6), processes=1),
+        "diverged": train(root / "diverged", ("divergence", 6)),
+        "diverged one": train(root / "diverged one", ("divergence", 6), processes=1),
+        "odd": train(root / "odd", ("oddity", 6)),
         "hungry": train(root / "hungry", ("hunger", 6)),
     }
     outcome["stopped again"] = train(root / "stopped")

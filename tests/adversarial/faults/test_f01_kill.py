@@ -1,6 +1,5 @@
 """F1: kill -9 at any moment, also inside a save. The run resumes and ends in the same weights, bit for bit."""
 
-import json
 import shutil
 import signal
 from pathlib import Path
@@ -89,7 +88,7 @@ def test_a_run_that_died_before_its_first_checkpoint_begins_as_it_began(
     learn.train(None, resume="run")
     learn.train("own.yaml", out="straight", init=init)
     assert test_learn.weights(place / "run") == test_learn.weights(place / "straight")
-    cards = [json.loads((place / run / "model" / "card.json").read_text()) for run in ("run", "straight")]
+    cards = [test_learn.repeatable(place / run) for run in ("run", "straight")]
     assert cards[0] == cards[1]
 
 

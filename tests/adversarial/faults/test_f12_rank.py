@@ -20,6 +20,7 @@ from audiogan.workflow import supervisor
 from audiogan.workflow.supervisor import Ended, Patience, RestartsUsedUpError, supervise
 from tests.adversarial import toys
 from tests.adversarial.faults.killing import is_alive, wait_for
+from tests.adversarial.test_monitor import lines
 
 Together = tuple[Path, dict[str, Any]]
 
@@ -40,6 +41,20 @@ def test_dead_and_stopped_processes_are_replaced_and_the_weights_are_those_of_a_
     assert toys.digest(folder / "hurt") == toys.digest(folder / "alone")
     sums = {(folder / name / f"weights-{rank}").read_text() for name in ("alone", "hurt") for rank in (0, 1)}
     assert len(sums) == 1, "both processes hold the same"
+
+
+def test_two_processes_may_hold_different_terms(together: Together) -> None:
+    folder, outcome = together
+    assert (outcome["odd"]["code"], outcome["odd"]["failures"]) == (0, [])
+    found, calm = lines(folder / "odd"), lines(folder / "alone")
+    assert [("discriminator/odd" in line, line.get("generator/odd")) for line in found] == [
+        (False, None),
+        (True, 7.0),
+        (True, 7.0),
+    ]
+    for line, other in zip(found, calm, strict=True):
+        assert line["discriminator/r1"] == pytest.approx(other["discriminator/r1"], rel=1e-5)
+    assert (folder / "odd" / "weights-0").read_text() == (folder / "alone" / "weights-0").read_text()
 
 
 # ---- the supervisor, with processes that only pretend

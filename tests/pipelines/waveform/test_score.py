@@ -97,6 +97,22 @@ def test_the_probe_has_one_value_for_each_instrument(cache: Path) -> None:
     assert "train" in overfitting(found)
 
 
+def test_the_probe_takes_the_mean_where_d_says_several_things(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    modules, judge = modules_of(), judge_of(cache)
+    judging: Any = modules["discriminator"]
+    own = judging.judge
+    assert judge.probe is not None
+    expected = judge.probe(modules, 0)
+
+    def twice(normal: Tensor, *told: Any) -> Any:
+        said = own(normal, *told)
+        return said._replace(logits=torch.stack([said.logits - 1.0, said.logits + 3.0], dim=1))
+
+    monkeypatch.setattr(judging, "judge", twice)
+    for name, found in judge.probe(modules, 0).items():
+        torch.testing.assert_close(found, expected[name] + 1.0)
+
+
 def test_the_probe_shows_each_set_under_its_name(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     modules, judge = modules_of(), judge_of(cache)
     seen: list[Tensor] = []
