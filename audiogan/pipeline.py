@@ -153,12 +153,14 @@ class Model:
 class Pipeline(Protocol):
     """The names a pipeline package exports. A verb it cannot offer raises `UnsupportedError`.
 
-    Three more may be there. `RESUMES_PREPARE = True` says that `prepare` goes on where it was stopped, in the same
+    Some more may be there. `RESUMES_PREPARE = True` says that `prepare` goes on where it was stopped, in the same
     folder.
     `settle(modules, config, dataset)` is called once, before a new run trains: after `build`, with the weights of the
     model begun with, if any.
     `scoring(cache, config, corpus, *, count)` returns `adversarial.scoring.Scoring`, how to tell while a model trains
     whether it gets better, or None where nothing is held out.
+    `take_fingerprints(cache, config, corpus)` and `compare_fingerprints(config, items, marks)` make and use
+    `evaluation.fingerprints`; `audit_folder(model, folder, *, count, seed)` answers the owner of files.
     """
 
     @property

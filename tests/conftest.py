@@ -173,6 +173,8 @@ def fake_sound_model(calls: list[tuple[str, dict[str, Any]]]) -> Model:
         random_timbre=lambda model, seed, number: f"random {seed}-{number}",
         load_timbre=lambda path, model: f"saved {path.name}",
         write_instrument=write_instrument, accompany=refuse, continue_clip=refuse, infill=refuse, vary=refuse,
-        write=lambda sound, path: audio.write(sound.waveform[None], sound.sample_rate, path, encoding="int24"),
+        write=lambda sound, path, comment=None: audio.write(
+            sound.waveform[None], sound.sample_rate, path, encoding="int24", comment=comment
+        ),
     )  # fmt: skip
     return Model({}, None, {}, Path("tones"), "tones", "cd" * 32, "waveform", "cpu", pipeline)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -123,7 +124,7 @@ class TestMaking:
         monkeypatch.setattr(workflow, "generate_midi", lambda **options: asked.update(options) or made)
         run(
             *("generate", "midi", "--count", 3, "--bars", 8, "--tempo", 99.5, "--tracks", "a, b", "--key", "Bb"),
-            *("--temperature", 0.5),
+            *("--temperature", 0.5, "--audit"),
             *(
                 "--model",
                 "m",
@@ -140,7 +141,8 @@ class TestMaking:
             ),
         )
         assert asked == {
-            "count": 3, "bars": 8, "tempo": 99.5, "tracks": "a, b", "key": "Bb", "temperature": 0.5, "model": "m",
+            "count": 3, "bars": 8, "tempo": 99.5, "tracks": "a, b", "key": "Bb", "temperature": 0.5, "audit": True,
+            "model": "m",
             "seed": 7, "device": "cpu", "out": Path("o"), "overwrite": True, "listen": True, "preview": True,
             "progress": None,
         }  # fmt: skip
@@ -399,6 +401,18 @@ def test_evaluate_hands_over_its_options(
     assert asked == [("m", expected | extra)]
 
 
+def test_evaluate_can_compare_two_models(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def beside(first: str, second: str, **options: Any) -> Any:
+        asked.append((first, second, options["count"], options["report"]))
+        return SimpleNamespace(as_json=lambda: {"rows": []}, as_text=lambda: "a is better")
+
+    monkeypatch.setattr(workflow, "beside", beside)
+    assert run("evaluate", "a", "--beside", "b", "--count", 9, "--report", "r", "--quiet")[1] == "a is better\n"
+    assert asked == [("a", "b", 9, Path("r"))]
+
+
 def test_a_stopped_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workflow, "train", lambda *_, **__: Trained(Path("run"), None, 5, 143))
     code, out, _ = run("train", "songs")
@@ -409,6 +423,7 @@ def test_a_stopped_run_says_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPat
     ("facts", "expected"),
     [
         ({"exit_code": 0, "best_step": 40}, "wrote run/model, the best at step 40 of 50\n"),
+        ({"exit_code": 0, "average_width": 0.1}, "wrote run/model, averaged with width 0.1\n"),
         ({"exit_code": 0, "reason": "plateau"}, "stopped after 50 steps, since nothing got better\nwrote run/model\n"),
         (
             {"exit_code": 4, "reason": "collapsed"},
@@ -513,12 +528,52 @@ def test_long_lists_are_shown_by_their_beginning(run: Run, monkeypatch: pytest.M
 
 
 def test_models_lists_what_is_there(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = {"name": "band", "pipeline": "multitrack", "megabytes": 2.5, "card": {"licence": "CC0-1.0"}}
+    model = {"name": "band", "pipeline": "multitrack", "megabytes": 2.5, "card": {"use": {"licence": "CC0-1.0"}}}
     monkeypatch.setattr(workflow, "models", lambda: [model])
     assert run("models")[1] == "band  multitrack  2.5 MB  CC0-1.0\n"
     assert json.loads(run("models", "--json")[1]) == {"models": [model]}
     monkeypatch.setattr(workflow, "models", list)
     assert "audiogan train multitrack/smoke" in run("models")[1]
+
+
+def test_models_shows_the_card_of_one(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = {"name": "band", "folder": "x/band", "summary": ["band: music"], "card": {"name": "band"}}
+    asked: list[str] = []
+    monkeypatch.setattr(workflow, "card_of", lambda name: asked.append(name) or shown)
+    assert run("models", "band")[1] == "band: music\nall of it: x/band\n"
+    assert json.loads(run("models", "band", "--json")[1]) == shown
+    assert asked == ["band", "band"]
+
+
+def test_models_warns_of_a_damaged_card(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"name": "band", "pipeline": "multitrack", "megabytes": 2.5, "card": {}, "problem": "card.json: torn"}
+    monkeypatch.setattr(workflow, "models", lambda: [model])
+    code, out, err = run("models")
+    assert (code, out, err) == (0, "band  multitrack  2.5 MB  unknown\n", "audiogan: card.json: torn\n")
+
+
+def test_evaluate_writes_into_the_card_when_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Measured:
+        def as_json(self) -> dict[str, int]:
+            return {"rows": 1}
+
+        def as_text(self) -> str:
+            return "a table"
+
+    kept: list[Any] = []
+    monkeypatch.setattr(workflow, "evaluate", lambda *_, **__: Measured())
+    monkeypatch.setattr(workflow, "own_folder", lambda model: Path("runs") / model)
+    monkeypatch.setattr(workflow, "keep_measures", lambda *given: kept.append(given))
+    assert run("evaluate", "m", "--quiet")[0] == 0
+    assert kept == []
+    run("evaluate", "m", "--card", "--seed", 3, "--count", 9, "--reference", "my/real", "--quiet")
+    assert kept == [(Path("runs/m"), {"rows": 1}, "audiogan evaluate --seed 3 --count 9", "the music in real")]
+
+
+def test_evaluate_leaves_shipped_cards_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflow, "evaluate", lambda *_, **__: pytest.fail("measured before it was refused"))
+    code, _, err = run("evaluate", "songs", "--card", "--quiet")
+    assert (code, "--card: songs: a shipped model" in err) == (73, True)
 
 
 def test_doctor_prints_lines_or_json(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ Nothing heavy is imported until a verb runs, so that `--help` answers at once. `
 order of the imports below.
 """
 
-from audiogan.cli import clips, sounds, training, viewing
+from audiogan.cli import clips, ownership, sounds, training, viewing
 from audiogan.cli.program import app, main
 
-__all__ = ["app", "clips", "main", "sounds", "training", "viewing"]
+__all__ = ["app", "clips", "main", "ownership", "sounds", "training", "viewing"]

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audiogan.cli.options import (
+    Audited,
     Clips,
     Count,
     Debug,
@@ -48,6 +49,7 @@ def generate_midi(
     tracks: Tracks = None,
     key: Annotated[str | None, typer.Option(help="Such as C, F# minor or Bb.")] = None,
     temperature: Annotated[float, typer.Option(help="0 to 2: from typical to wild.")] = 1.0,
+    audit: Audited = False,
     model: ModelName = None,
     seed: Seed = 0,
     device: Device = "auto",

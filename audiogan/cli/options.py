@@ -26,5 +26,8 @@ Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an e
 Jobs = Annotated[int | None, typer.Option(help="Processes that read files; one per core if left out.")]
 Refine = Annotated[bool, typer.Option("--refine", help="Fit the timbre of a recording closer; takes seconds.")]
 SaveTimbre = Annotated[bool, typer.Option("--save-timbre", help="Also write the timbre of each note, for --timbre.")]
+Audited = Annotated[
+    bool, typer.Option("--audit", help="Compare with what the model learnt; draw again, or refuse, what is too near.")
+]
 SampleRate = Annotated[int | None, typer.Option(metavar="HZ", help="Samples per second.")]
 OutFile = Annotated[Path | None, typer.Option(metavar="FILE", help="A .wav or .flac file, or a folder.")]

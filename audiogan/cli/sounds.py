@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from audiogan.cli.options import (
+    Audited,
     Debug,
     Device,
     Json,
@@ -40,6 +41,7 @@ def generate_notes(
     temperature: Annotated[float, typer.Option(help="0 to 2: from typical to wild.")] = 1.0,
     refine: Refine = False,
     save_timbre: SaveTimbre = False,
+    audit: Audited = False,
     model: ModelName = None,
     seed: Seed = 0,
     device: Device = "auto",

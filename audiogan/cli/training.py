@@ -8,6 +8,7 @@ import typer
 
 from audiogan.cli.options import Debug, Device, Jobs, Json, Overrides, Overwrite, Quiet, Seed
 from audiogan.cli.program import app, layout, stoppable
+from audiogan.corpus.names import escape
 from audiogan.terminal import Terminal
 
 
@@ -48,6 +49,9 @@ def train(
     corpus_changed: Annotated[
         bool, typer.Option("--corpus-changed", help="Go on although the corpus is not the one that the run began with.")
     ] = False,
+    fingerprints: Annotated[
+        bool, typer.Option(help="Put fingerprints of the corpus into the model, for generate --audit.")
+    ] = True,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -62,6 +66,7 @@ def train(
         if restarts or processes > 1:
             options = ["--device", device, *([] if jobs is None else ["--jobs", str(jobs)])]
             flags = {"--json": json, "--quiet": quiet, "--debug": debug, "--corpus-changed": corpus_changed}
+            flags["--no-fingerprints"] = not fingerprints
             options += [name for name, on in flags.items() if on]
             given = {"out": out, "resume": resume, "init": init, "restarts": restarts, "processes": processes}
             ended = workflow.train_supervised(recipe, settings, options=options, **given)
@@ -79,8 +84,11 @@ def train(
             quiet=quiet,
             progress=terminal.progress("files"),
             **({"corpus_changed": True} if corpus_changed else {}),
+            **({} if fingerprints else {"fingerprints": False}),
         )
         best = f", the best at step {trained.best_step} of {trained.step}" if trained.best_step else ""
+        if trained.average_width is not None:
+            best += f", averaged with width {trained.average_width:g}"
         lines = [f"wrote {trained.model}{best}"] if trained.model else []
         for warning in trained.warnings:
             terminal.warn(f"{warning}: see audiogan/ENGINE.md")
@@ -95,23 +103,58 @@ def train(
 
 
 @app.command()
+def average(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run whose recipe says train.averages.posthoc.")],
+    width: Annotated[
+        list[float] | None,
+        typer.Option(metavar="W", help="Length as a share of the run, at most 0.25; may be repeated."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Choose the length of a run's averaged weights again, by its score."""
+    with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal, stoppable():
+        from audiogan import workflow
+
+        chosen = workflow.average(run, width or None, progress=terminal.progress("averages"))
+        terminal.show(chosen.as_json(), [chosen.as_text()])
+
+
+@app.command()
 def evaluate(
     model: Annotated[str, typer.Argument(help="Name of a shipped model, or a folder.")],
     report: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the report.")] = None,
     reference: Annotated[Path | None, typer.Option(metavar="DIR", help="Real music to compare with.")] = None,
+    beside: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Compare with this model instead, on the same draws; no full report."),
+    ] = None,
     count: Annotated[int | None, typer.Option(help="How many clips to make for it, 8 or more.")] = None,
     seed: Seed = 0,
     device: Device = "auto",
+    card: Annotated[
+        bool, typer.Option("--card", help="Write the figures and the audit into the model's card; not a shipped one's.")
+    ] = False,
     overwrite: Overwrite = False,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Measure a model beside real music."""
+    """Measure a model beside real music; the same command goes on with a report that was stopped."""
     with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
         from audiogan import workflow
 
-        bar = terminal.progress("measures")
+        kept = workflow.own_folder(model) if card else None  # before it takes long
+        bar = terminal.progress("per cent measured" if beside is None else "parts compared")
         given = {"count": count, "seed": seed, "overwrite": overwrite, "reference": reference, "progress": bar}
+        if beside is not None:
+            found = workflow.beside(model, beside, report=report, device=device, **given)
+            terminal.show(found.as_json(), [found.as_text()])
+            return
         measured = workflow.evaluate(model, report=report, device=device, **given)
+        if kept is not None:
+            told = "the music held out of its corpus" if reference is None else f"the music in {escape(reference.name)}"
+            command = f"audiogan evaluate --seed {seed}" + ("" if count is None else f" --count {count}")
+            workflow.keep_measures(kept, measured.as_json(), command, told)
         terminal.show(measured.as_json(), [measured.as_text()])

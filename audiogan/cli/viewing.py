@@ -28,16 +28,37 @@ def inspect(
 
 
 @app.command()
-def models(json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
-    """List the models at hand and where they come from."""
+def models(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="NAME_OR_FOLDER", help="Show the card of this model."),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """List the models at hand, or show what one is, what it learnt from and how good it is."""
     with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal:
         from audiogan import workflow
 
+        if name is not None:
+            shown = workflow.card_of(name)
+            terminal.show(shown, [*shown["summary"], f"all of it: {escape(shown['folder'])}"])
+            return
         found = workflow.models()
         lines = [
-            f"{one['name']}  {one['pipeline']}  {one['megabytes']} MB  {one['card'].get('licence', '')}"
+            "  ".join(
+                [
+                    escape(one["name"]),
+                    str(one["pipeline"]),
+                    f"{one['megabytes']} MB",
+                    escape(workflow.licence_of(one["card"])),
+                ]
+            )
             for one in found
         ]
+        for problem in (one["problem"] for one in found if "problem" in one):
+            terminal.warn(f"audiogan: {problem}")
         terminal.show(
             {"models": found}, lines or ["no shipped models; train one with `audiogan train multitrack/smoke`"]
         )

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.gate import AnyPath, escape, kind_of, open_checked
 from audiogan.corpus.limits import LIMITS, refuse
-from audiogan.corpus.wav import CheckedWav, check_channels, check_rate, check_wav, float_wav
+from audiogan.corpus.names import clean_text
+from audiogan.corpus.wav import CheckedWav, check_channels, check_rate, check_wav, float_wav, with_comment
 
 Encoding = Literal["int16", "int24", "float32"]
 Waveform = NDArray[np.float32]
@@ -236,6 +237,7 @@ def write(
     *,
     encoding: Encoding = "int16",
     dither_seed: int | None = None,
+    comment: str | None = None,
 ) -> None:
     """Write a WAV file, or FLAC where the name ends in `.flac`; it appears complete or not at all.
 
@@ -245,6 +247,7 @@ def write(
         path: The file to make; an existing one is replaced.
         encoding: Of the samples; FLAC holds integers only.
         dither_seed: With int16, add triangular noise of one step to either side from this seed; `None` for no noise.
+        comment: Text kept in the file: the INFO entry ICMT of a WAV file, COMMENT of a FLAC file.
 
     Raises:
         OutputError: The place cannot be written.
@@ -254,15 +257,20 @@ def write(
     assert not (is_flac and encoding == "float32"), "FLAC holds integers"
     samples = np.asarray(waveform, dtype=np.float64).T
     if encoding == "float32":  # by hand: libsndfile would put the time of day into the file
-        write_whole(path, float_wav(samples.astype("<f4"), sample_rate))
+        write_whole(path, with_comment(float_wav(samples.astype("<f4"), sample_rate), comment))
         return
     if dither_seed is not None and encoding == "int16":
         noise = np.random.default_rng(dither_seed).random((2, *samples.shape))
         samples = samples + (noise[0] - noise[1]) / 32768
     buffer = io.BytesIO()
     whole = _whole_numbers(samples, encoding)
-    soundfile.write(buffer, whole, sample_rate, subtype=_SUBTYPES[encoding], format="FLAC" if is_flac else "WAV")
-    write_whole(path, buffer.getvalue())
+    kind, n_channels = "FLAC" if is_flac else "WAV", whole.shape[1]
+    with soundfile.SoundFile(buffer, "w", sample_rate, n_channels, _SUBTYPES[encoding], format=kind) as file:
+        if comment is not None and is_flac:
+            file.comment = clean_text(comment)
+        file.write(whole)
+    data = buffer.getvalue()
+    write_whole(path, data if is_flac else with_comment(data, comment))
 
 
 def _whole_numbers(samples: NDArray[np.float64], encoding: Encoding) -> NDArray[np.int16] | NDArray[np.int32]:

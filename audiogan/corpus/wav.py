@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.limits import LIMITS, refuse
+from audiogan.corpus.names import clean_text
 
 _PCM, _FLOAT, _ALAW, _ULAW, _EXTENSIBLE = 1, 3, 6, 7, 0xFFFE
 _BITS = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64), _ALAW: (8,), _ULAW: (8,)}
@@ -116,3 +117,19 @@ def float_wav(samples: NDArray[np.float32], sample_rate: int) -> bytes:
         for name, content in ((b"fmt ", form), (b"fact", struct.pack("<I", n_frames)), (b"data", body))
     )
     return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WAVE" + chunks
+
+
+def with_comment(data: bytes, comment: str | None) -> bytes:
+    """Put a comment behind the samples of a WAV file, as the entry ICMT of an INFO list.
+
+    Args:
+        data: A whole file of our own.
+        comment: At most 256 characters of it are kept; None for no comment.
+    """
+    if comment is None:
+        return data
+    text = clean_text(comment).encode("utf-8") + b"\0"
+    entry = b"ICMT" + struct.pack("<I", len(text)) + text + b"\0" * (len(text) % 2)
+    data += b"\0" * (len(data) % 2)
+    whole = data + b"LIST" + struct.pack("<I", 4 + len(entry)) + b"INFO" + entry
+    return whole[:4] + struct.pack("<I", len(whole) - 8) + whole[8:]

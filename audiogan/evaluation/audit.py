@@ -10,7 +10,7 @@ Sources: nearest-neighbour memorisation tests (Meehan et al. 2020, arXiv 2004.05
 al. 2020, arXiv 1909.03935); exact shares by Clopper and Pearson (1934).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
@@ -195,6 +195,48 @@ def audit(
     )
 
 
+def audit_by_limits(
+    material: Material[T],
+    views: Sequence[View[T]],
+    disguise: Callable[[T, np.random.Generator], T],
+    limits: Mapping[str, float],
+    *,
+    seed: int = 0,
+) -> Audit:
+    """Look for hard copies by limits that are known from a larger audit: rule A alone, with both controls.
+
+    The limits were set by many honest items against a whole corpus, so that few held-out items are enough to see
+    whether they hold here, and plants of these very items whether copies of them would be found.
+
+    Args:
+        material: Items; the held-out ones must all pass.
+        views: Those whose limits are known are used.
+        disguise: As for `audit`.
+        limits: By name of the view.
+        seed: Of the plants.
+    """
+    sizes = tuple(map(len, material[:3]))
+    known = [view for view in views if view.name in limits]
+    if min(sizes) < 1 or not known:
+        return Audit("no power", (), (), dict(limits), (), (), *sizes)
+    rng = np.random.default_rng(seed)
+    seen = [_Seen(view, *(view.nearest(items, material.learnt) for items in (material.made, material.held_out)))
+            for view in known]  # fmt: skip
+    used = {one.view.name: limits[one.view.name] for one in seen}
+    is_copy, is_false = (
+        _flagged([near.distance for near in some], list(used.values()))
+        for some in ([one.made for one in seen], [one.held_out for one in seen])
+    )
+    rules = [_hard_copies(is_copy)]
+    controls = (
+        _plants_found(material, seen, disguise, rng, list(used.values())),
+        Control("held-out items passed", int((~is_false).sum()), len(is_false)),
+    )
+    verdict = rules[0].verdict if all(control.holds for control in controls) else "no power"
+    copies = tuple(np.flatnonzero(is_copy).tolist())
+    return Audit(verdict, tuple(rules), controls, used, copies, _closest(seen), *sizes)
+
+
 def _verdict(rules: Sequence[Rule], controls: Sequence[Control], n_held_out: int) -> Verdict:
     if n_held_out < LEAST_HELD_OUT or not all(control.holds for control in controls):
         return "no power"
@@ -288,7 +330,11 @@ def member_auc(learnt: Array, others: Array) -> Interval:
 
 
 def _plants_found(
-    material: Material[T], seen: Sequence[_Seen[T]], disguise: Callable[[T, np.random.Generator], T], rng: Any
+    material: Material[T],
+    seen: Sequence[_Seen[T]],
+    disguise: Callable[[T, np.random.Generator], T],
+    rng: np.random.Generator,
+    known: Sequence[float] | None = None,
 ) -> Control:
     """Plant training items in disguise, 1 % of what was made, and count the draws in which rule A finds nine of ten."""
     n_planted = max(1, round(PLANTED_SHARE * len(material.made)))
@@ -297,7 +343,7 @@ def _plants_found(
     distances = [one.view.nearest(planted, material.learnt).distance for one in seen]
     n_held = 0
     for draw in range(N_DRAWS):
-        limits = _limits(seen, rng.permutation(len(material.held_out))[::2])
+        limits = _limits(seen, rng.permutation(len(material.held_out))[::2]) if known is None else known
         own = slice(draw * n_planted, (draw + 1) * n_planted)
         n_held += bool(_flagged([one[own] for one in distances], limits).mean() >= FOUND_SHARE)
     return Control("planted copies found", n_held, N_DRAWS)
@@ -326,3 +372,23 @@ def _closest(seen: Sequence[_Seen[T]]) -> tuple[Pair, ...]:
             own = one.made
             pairs.append(Pair(place, int(own.reference[place]), one.view.name, float(own.distance[place])))
     return tuple(pairs[:N_PAIRS])
+
+
+class Owned(NamedTuple):
+    """What an owner of items learns of a model.
+
+    Args:
+        found: The audit of new items against the owner's.
+        pairs: The nearest ones: the pair, the new item and the owner's item, as the pipeline writes them.
+        names: Where each of the owner's items stands: file and place in it.
+        n_files: Files that were read.
+        refused: Why others were not.
+        members: Files of the owner that the model learnt from, and by what that is known.
+    """
+
+    found: Audit
+    pairs: Sequence[tuple[Pair, Any, Any]]
+    names: Sequence[str]
+    n_files: int
+    refused: Mapping[str, Sequence[str]]
+    members: Mapping[str, Mapping[str, Any]]

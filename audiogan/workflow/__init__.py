@@ -4,10 +4,14 @@ This is the only layer where recipe, corpus, pipeline, trainer and files meet. I
 verbs that need it do so when they run.
 """
 
+from audiogan.workflow.auditing import audit
+from audiogan.workflow.cards import keep_measures, release_findings
+from audiogan.workflow.choosing import average
+from audiogan.workflow.comparing import beside
 from audiogan.workflow.create import accompany, continue_clip, generate_midi, infill, interpolate, parse_bars, vary
 from audiogan.workflow.learn import evaluate, prepare, train
 from audiogan.workflow.look import doctor, inspect
-from audiogan.workflow.model import load, models
+from audiogan.workflow.model import card_of, licence_of, load, models, own_folder
 from audiogan.workflow.sections import resolve
 from audiogan.workflow.sounds import export, generate_notes, render, transfer
 from audiogan.workflow.supervisor import train_supervised
@@ -15,6 +19,10 @@ from audiogan.workflow.tour import demo
 
 __all__ = [
     "accompany",
+    "audit",
+    "average",
+    "beside",
+    "card_of",
     "continue_clip",
     "demo",
     "doctor",
@@ -25,10 +33,14 @@ __all__ = [
     "infill",
     "inspect",
     "interpolate",
+    "keep_measures",
+    "licence_of",
     "load",
     "models",
+    "own_folder",
     "parse_bars",
     "prepare",
+    "release_findings",
     "render",
     "resolve",
     "train",

@@ -8,15 +8,16 @@ itself. Lengths are widths: standard deviations as shares of the run.
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiogan.corpus.names import escape
 from audiogan.errors import UsageError
-from audiogan.pipeline import Pipeline
+from audiogan.pipeline import Pipeline, Progress
 from audiogan.recipe import Recipe
-from audiogan.workflow.model import CARD, WEIGHTS, load_card, sha256_of
 from audiogan.workflow.outputs import write_json
+from audiogan.workflow.provenance import note_average
 
 if TYPE_CHECKING:
     from audiogan.adversarial.scoring import Scoring
@@ -27,10 +28,25 @@ CHOICE = "averages.json"
 USUAL = "usual-average"
 
 
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen: the width, None for the usual average, and what was tried, the usual one first, with figures."""
+
+    width: float | None
+    tried: tuple[tuple[float | None, Mapping[str, float]], ...] = ()
+
+
 def choose(
-    run: Path, recipe: Recipe, pipeline: Pipeline, dataset: Any, scoring: "Scoring | None", widths: Sequence[float]
-) -> float | None:
-    """Put the best average into the model of a run and return its width; None where the usual one stays.
+    run: Path,
+    recipe: Recipe,
+    pipeline: Pipeline,
+    dataset: Any,
+    scoring: "Scoring | None",
+    widths: Sequence[float],
+    *,
+    progress: Progress | None = None,
+) -> Choice:
+    """Put the best average into the model of a run, unless the usual one stays, and return the choice.
 
     The usual average is set aside in `usual-average/`, so that the choice can be made again.
     What was tried is written to `averages.json` in the run folder: width (null for the usual average) and figures.
@@ -42,6 +58,7 @@ def choose(
         dataset: Training examples, for what remains to be fitted.
         scoring: How to tell; None: the only width that is named is taken.
         widths: To try.
+        progress: Called with averages scored and their number.
 
     Raises:
         UsageError: Nothing to choose by, and more than one width.
@@ -50,8 +67,9 @@ def choose(
     import torch
 
     from audiogan.adversarial.model import load_model, save_model
-    from audiogan.adversarial.posthoc import average_of
+    from audiogan.adversarial.posthoc import average_of, stored
 
+    stored(run)  # before it takes long
     config = recipe.section("model")
     usual, shared = load_model(run / USUAL if (run / USUAL).is_dir() else run / "model")
     if scoring is None and len(widths) != 1:
@@ -61,25 +79,26 @@ def choose(
         made = {} if width is None else average_of(run, width)
         return pipeline.load_modules({name: own | made.get(name, {}) for name, own in usual.items()}, config)
 
-    if scoring is None:
-        best = widths[0]
-    else:
+    tried: list[tuple[float | None, Mapping[str, float]]] = []
+    for number, width in enumerate((None, *widths) if scoring is not None else ()):
+        assert scoring is not None
         with torch.no_grad():
-            tried = [(width, dict(scoring.score(built(width), recipe.seed))) for width in (None, *widths)]
-        best = better(tried)
+            tried.append((width, dict(scoring.score(built(width), recipe.seed))))
+        if progress is not None:
+            progress(number + 1, len(widths) + 1)
+    best = better(tried) if tried else widths[0]
+    if tried:
         write_json(run / CHOICE, {"tried": [{"width": width, **found} for width, found in tried], "taken": best})
     if best is None:
         put_back(run)
-        return None
+        return Choice(None, tuple(tried))
     set_aside(run)
     modules = built(best)
     pipeline.finish(modules, config, dataset, seed=recipe.seed)
     save_model(run / "model", modules, shared)
-    card = load_card(run / "model" / CARD) or {}
-    sums = {"weights_sha256": sha256_of(run / "model" / WEIGHTS), "average_width": best}
-    write_json(run / "model" / CARD, {**card, **sums})
+    note_average(run / "model", best)
     logger.info("the average of width %g takes the place of the usual one", best)
-    return best
+    return Choice(best, tuple(tried))
 
 
 def set_aside(run: Path) -> None:

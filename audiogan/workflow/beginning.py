@@ -7,7 +7,7 @@ computer: neither the model's card nor the model has anything of it.
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -138,6 +138,28 @@ def tell_changes(now: Recipe, began: Recipe) -> None:
         logger.warning(
             "%s: %s; the run is another from here on, and its recipe keeps the old words", began.source, told
         )
+
+
+def refuse_frozen(recipe: Recipe) -> None:
+    """Refuse blocks that stand still in a run that begins with random weights.
+
+    Args:
+        recipe: Of such a run.
+
+    Raises:
+        RecipeError: Its game freezes some.
+    """
+    count = _frozen(recipe.resolved()["game"])
+    if count:
+        told = f"`freeze: {count}` in game would hold blocks still that have learnt nothing; expected --init MODEL, too"
+        raise RecipeError(f"{told}, or 0")
+
+
+def _frozen(section: Mapping[str, Any]) -> int:
+    """Return how many blocks a game freezes, itself or a game within it."""
+    inner = [_frozen(value) for value in section.values() if isinstance(value, Mapping)]
+    own = section.get("freeze")
+    return max([*inner, own if isinstance(own, int) else 0])
 
 
 def _beginning(run: Path) -> dict[str, Any]:

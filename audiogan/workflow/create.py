@@ -16,6 +16,7 @@ from audiogan.corpus.names import escape, safe_stem
 from audiogan.corpus.score import Metre, Note, Notes, Score, Track
 from audiogan.errors import AudioganError, CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress
+from audiogan.workflow.auditing import Guard, add_checked, check_clips
 from audiogan.workflow.making import Where, Writer, check_folder, load_music, name_file, open_folder, within
 from audiogan.workflow.model import track_names
 from audiogan.workflow.outputs import Result, options
@@ -37,6 +38,7 @@ def generate_midi(
     tracks: str | Sequence[str] | None = None,
     key: str | None = None,
     temperature: float = 1.0,
+    audit: bool = False,
     model: Where = None,
     seed: int = 0,
     device: str = "auto",
@@ -55,6 +57,7 @@ def generate_midi(
         tracks: Names of the tracks to keep, as a list or as `"drums,bass"`; None for all.
         key: Such as `C`, `F# minor` or `Bb`; None for keys like those of the model's songs.
         temperature: 0–2; 0 is the most typical clip, above 1 is wilder.
+        audit: Compare each clip with the model's fingerprints; draw again, or refuse, what is too near.
         model: Shipped name or folder; None for the default model.
         seed: 0 or more; the same seed and options give the same bytes.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -85,9 +88,15 @@ def generate_midi(
         }
     )
     chosen = _load(model, device, seed, "generate midi", given.get("tracks"))
-    with open_folder(out or "audiogan-clips", "generate midi", chosen, seed, given, overwrite) as folder:
+    guard = Guard(chosen) if audit else None
+    facts = given if guard is None else given | {"audit": guard.about}
+    with open_folder(out or "audiogan-clips", "generate midi", chosen, seed, facts, overwrite) as folder:
         writer = Writer(folder, chosen, seed, listen=listen, preview=preview, progress=progress, n_items=count)
-        writer.add_all(chosen.generate(seed=seed, **given), "clip")
+        made = chosen.generate(seed=seed, **given)
+        if guard is None:
+            writer.add_all(made, "clip")
+        else:
+            add_checked(writer, folder, check_clips(guard, chosen, made, seed, given), "clip")
         writer.finish("New clips")
     return folder.result()
 

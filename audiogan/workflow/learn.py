@@ -5,7 +5,7 @@ and, at the end, the model to use and to share.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,11 @@ from audiogan import recipe as recipes
 from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
 from audiogan.errors import CheckpointError, OutputError, UsageError
+from audiogan.evaluation.stages import forget as forget_stages
+from audiogan.evaluation.stages import is_unfinished
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
+from audiogan.workflow.auditing import ship_fingerprints
 from audiogan.workflow.averaging import choose, forget
 from audiogan.workflow.beginning import (
     check_parent,
@@ -25,11 +28,14 @@ from audiogan.workflow.beginning import (
     keep_beginning,
     must_agree,
     naming_changes,
+    refuse_frozen,
     tell_changes,
 )
 from audiogan.workflow.cache import Prepared, fill
+from audiogan.workflow.cards import write_card
+from audiogan.workflow.effort import measured
 from audiogan.workflow.making import check_seed
-from audiogan.workflow.model import CARD, load, load_card
+from audiogan.workflow.model import load, load_card
 from audiogan.workflow.outputs import write_json
 from audiogan.workflow.provenance import ORIGIN, origin, provenance
 from audiogan.workflow.sections import resolve
@@ -53,7 +59,8 @@ class Trained:
     `model` is where the model lies, the best of the run or, where nothing was scored, the last, after a signal of what
     had been learnt until then; None on all processes but the main one. `best_step` is the step of the best, None where
     nothing was scored. `reason` is `budget`, `plateau`, `signal` or `collapsed`, which has exit code 4. `warnings` are
-    the alarms that are on at the end: `collapsed`, `overfitting`.
+    the alarms that are on at the end: `collapsed`, `overfitting`. `average_width` is the width of the average that took
+    the place of the usual one, None where none did.
     """
 
     run: Path
@@ -63,11 +70,13 @@ class Trained:
     best_step: int | None = None
     reason: str = "budget"
     warnings: tuple[str, ...] = ()
+    average_width: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
         model = None if self.model is None else str(self.model)
         facts = {"best_step": self.best_step, "reason": self.reason, "warnings": list(self.warnings)}
+        facts["average_width"] = self.average_width
         return {"run": str(self.run), "model": model, "step": self.step, "exit_code": self.exit_code, **facts}
 
 
@@ -110,6 +119,7 @@ def train(
     quiet: bool = True,
     progress: Progress | None = None,
     corpus_changed: bool = False,
+    fingerprints: bool = True,
 ) -> Trained:
     """Train a model; the corpus is prepared first if that has not been done.
 
@@ -124,6 +134,7 @@ def train(
         quiet: Show no training progress.
         progress: Called while the corpus is prepared.
         corpus_changed: Go on although the corpus is not the one that the run has learnt from so far.
+        fingerprints: Put fingerprints of the corpus into the model of a run that ended, for `generate --audit`.
 
     Raises:
         CheckpointError: The corpus has changed, or no checkpoint can be used.
@@ -135,6 +146,8 @@ def train(
     overrides = [*overrides, *([] if device == "auto" else [f"train.runtime.device={device}"])]
     source, run = _source(recipe, out, resume)
     checked, pipeline = resolve(source, overrides)
+    if resume is None and init is None:
+        refuse_frozen(checked)
     if resume is not None and recipe is not None:
         must_agree(checked, resolve(recipe, overrides)[0])
     if resume is not None:
@@ -146,9 +159,11 @@ def train(
     try:
         trained = _train(checked, pipeline, run, runtime, resume, init, quiet, jobs, progress, corpus_changed)
         together = True
-        return trained
     finally:
         runtime.close(together=together)
+    if fingerprints and trained.model is not None and trained.exit_code == 0:
+        ship_fingerprints(checked, pipeline, trained.model)
+    return trained
 
 
 def evaluate(
@@ -161,7 +176,7 @@ def evaluate(
     overwrite: bool = False,
     **options: Any,
 ) -> Any:
-    """Measure a model and return the pipeline's result.
+    """Measure a model and return the pipeline's result; an evaluation stopped in `report` goes on where it was.
 
     Args:
         model: Shipped name, model folder or run folder.
@@ -169,7 +184,7 @@ def evaluate(
         count: Clips to make for it, 8 or more; None for the pipeline's choice.
         seed: 0 or more; the same seed gives the same figures.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
-        overwrite: Replace an earlier report.
+        overwrite: Replace an earlier report, and begin one that was stopped anew.
         options: Passed on to the pipeline's `evaluate`.
 
     Raises:
@@ -180,11 +195,13 @@ def evaluate(
     if count is not None and count < MIN_CLIPS:
         raise UsageError(f"count: {count}; expected {MIN_CLIPS} or more, since fewer clips have no statistics")
     folder = None if report is None else Path(report)
-    earlier = [] if folder is None or overwrite else sorted(folder.glob("report.*"))
+    earlier = [] if folder is None or overwrite or is_unfinished(folder) else sorted(folder.glob("report.*"))
     if earlier:
         raise OutputError(f"{escape(earlier[0])} exists already; choose another --report or add --overwrite", "exists")
-    loaded = load(model, device=device)
+    loaded = load(model, device=device, needs_card=True)  # it says what must not be among the music compared with
     given = options | {"seed": seed} | ({} if count is None else {"count": count})
+    if folder is not None and overwrite:
+        forget_stages(folder)
     return loaded.verbs.evaluate(loaded, report=folder, **given)
 
 
@@ -261,12 +278,12 @@ def _train(
         hooks.append(hook)
     if runtime.is_main and resume is None:
         _open_run(run, recipe, prepared, parent, init)
-    scoring = _scoring(pipeline, recipe, prepared.folder)
+    scoring = scoring_of(pipeline, recipe, prepared.folder)
     trainer = Trainer(
         modules, game, dataset, settings, run, recipe.resolved(), hooks, scoring=scoring, runtime=runtime, quiet=quiet
     )
     trainer.saver.accepts_other_corpus = corpus_changed
-    with naming_changes(run, prepared.folder):
+    with naming_changes(run, prepared.folder), measured(run, trainer):
         ended = trainer.run(resume=resume is not None)
     facts = {"reason": ended.reason, "warnings": ended.warnings}
     if not runtime.is_main:
@@ -275,12 +292,13 @@ def _train(
     step = ended.step if best is None else best
     # Also after a signal: what has been learnt so far can be used at once, and the run goes on from its checkpoint.
     _write_model(run, recipe, pipeline, dataset, trainer, prepared, parent, step)
+    width = None
     if posthoc is not None and scoring is not None and ended.exit_code == 0:
         try:
-            choose(run, recipe, pipeline, dataset, scoring, posthoc.widths)
+            width = choose(run, recipe, pipeline, dataset, scoring, posthoc.widths).width
         except CheckpointError as error:  # the training has succeeded all the same
             logger.warning("no other average was tried: %s", error)
-    return Trained(run, run / "model", ended.step, ended.exit_code, best, **facts)
+    return Trained(run, run / "model", ended.step, ended.exit_code, best, average_width=width, **facts)
 
 
 def _write_model(
@@ -307,32 +325,7 @@ def _write_model(
     save_model(run / "model", averages, shared)
     forget(run)
     began = load_card(run / ORIGIN) or origin(recipe, parent)  # runs of earlier versions have none
-    write_json(run / "model" / CARD, provenance(recipe, began, prepared.summary, run / "model", step, averages))
-
-
-def choose_average(run: str | Path, widths: Sequence[float] | None = None) -> float | None:
-    """Choose again among the averages of a run by the pipeline's score, and put the best into its model.
-
-    Args:
-        run: Folder of a run that ended, whose recipe says `train.averages.posthoc`.
-        widths: Standard deviations as shares of the run, above 0 and at most 0.25; None for those of the recipe.
-
-    Returns:
-        The width taken; None where the model's own average stays.
-
-    Raises:
-        UsageError: No run, or too little held out to choose among several by.
-        CheckpointError: The run stored no averages.
-    """
-    from audiogan.adversarial.posthoc import PosthocConfig
-
-    source, folder = _source(None, None, run)
-    recipe, pipeline = resolve(source)
-    given = recipe.section("train").averages.posthoc or PosthocConfig()
-    wanted = given.widths if widths is None else PosthocConfig(widths=tuple(widths)).widths
-    prepared = fill(recipe, pipeline, jobs=None, overwrite=False, progress=None)
-    dataset = pipeline.open_dataset(prepared.folder, recipe.section("model"), recipe.section("corpus"), "train")
-    return choose(folder, recipe, pipeline, dataset, _scoring(pipeline, recipe, prepared.folder), wanted)
+    write_card(run / "model", provenance(recipe, began, prepared, run / "model", step, averages))
 
 
 def _shared_of(names: Iterable[str]) -> list[str]:
@@ -340,8 +333,14 @@ def _shared_of(names: Iterable[str]) -> list[str]:
     return [name for name in names if name != "discriminator"]
 
 
-def _scoring(pipeline: Pipeline, recipe: Recipe, prepared: Path) -> "Scoring | None":
-    """Return how the pipeline scores a model that trains, if it can and the recipe wants it."""
+def scoring_of(pipeline: Pipeline, recipe: Recipe, prepared: Path) -> "Scoring | None":
+    """Return how the pipeline scores a model that trains, if it can and the recipe wants it.
+
+    Args:
+        pipeline: Of the recipe.
+        recipe: What the run was told.
+        prepared: The corpus in the cache.
+    """
     find, settings = getattr(pipeline, "scoring", None), recipe.section("train").score
     if find is None or settings.every is None:
         return None

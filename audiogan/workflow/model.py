@@ -1,12 +1,14 @@
 """Find, list and load trained models.
 
-A model is a folder with `model.safetensors`, `config.json` and, when it is meant for others, `card.json`, which says
-what it learnt from and under which licence. Shipped models lie in `audiogan/pretrained`; a training run keeps its own
-in `RUN/model`. Listing reads JSON only; torch is imported when a model is loaded.
+A model is a folder with `model.safetensors`, `config.json` and a card, `card.json` and `card.md`, which says what it
+learnt from and under which licence. Shipped models lie in `audiogan/pretrained`; a training run keeps its own in
+`RUN/model`. Listing reads JSON only; torch is imported when a model is loaded. A model whose card is damaged still
+makes music, with a warning; only what needs the card refuses it.
 """
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,14 +17,19 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from audiogan.corpus.names import escape
-from audiogan.errors import AudioganError, CheckpointError
+from audiogan.errors import AudioganError, CheckpointError, OutputError
+from audiogan.evaluation.cardtext import summary
+from audiogan.evaluation.provenance import UNKNOWN
 from audiogan.pipeline import MUSIC, Model, Pipeline, load_pipeline
+from audiogan.workflow.cards import CARD, for_pipelines, read_card
 
 if TYPE_CHECKING:
     from torch import nn
 
+logger = logging.getLogger(__name__)
+
 PRETRAINED = Path(__file__).parents[1] / "pretrained"
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "card.json"
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
 NOT_SHARED = {"discriminator"}
 """Networks that a model may leave out: making music does not need them."""
 MAX_JSON_BYTES = 1 << 20
@@ -35,7 +42,8 @@ def models(folder: Path = PRETRAINED) -> list[dict[str, Any]]:
         folder: Where to look.
 
     Returns:
-        One mapping per model: `name`, `folder`, `pipeline`, `megabytes`, `default`, `card`.
+        One mapping per model: `name`, `folder`, `pipeline`, `megabytes`, `default`, `card`, and of a card that cannot
+        be read `problem`.
     """
     found = [_facts(path.parent) for path in sorted(folder.glob(f"*/{WEIGHTS}"))]
     return sorted(found, key=lambda facts: not facts["default"])
@@ -47,6 +55,7 @@ def load(
     device: str = "auto",
     shipped: Path | None = None,
     pipeline: str | None = None,
+    needs_card: bool = False,
 ) -> Model:
     """Load a model, ready to make music.
 
@@ -55,12 +64,13 @@ def load(
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
         shipped: Where shipped models lie; None for the package's own.
         pipeline: Whose default model None means; None for any.
+        needs_card: Whether a damaged card is refused, and not only told.
 
     Raises:
         CheckpointError: No such model, or its files are damaged or do not belong together.
         UsageError: The device is not there.
     """
-    folder = _find(name_or_folder, PRETRAINED if shipped is None else shipped, pipeline)
+    folder = find_folder(name_or_folder, PRETRAINED if shipped is None else shipped, pipeline)
     from audiogan.adversarial.model import load_model
     from audiogan.adversarial.runtime import choose_device
 
@@ -82,9 +92,40 @@ def load(
     loaded = _load_modules(verbs, tensors, model_config, folder / WEIGHTS)
     modules = {name: module.to(chosen).eval() for name, module in loaded.items()}
     sha256 = sha256_of(folder / WEIGHTS)
-    return Model(
-        modules, model_config, load_card(folder / CARD), folder, _name(folder), sha256, pipeline_name, str(chosen)
-    )
+    card = _card(folder, needs_card=needs_card)
+    return Model(modules, model_config, card, folder, _name(folder), sha256, pipeline_name, str(chosen))
+
+
+def card_of(name_or_folder: str | Path, *, shipped: Path | None = None) -> dict[str, Any]:
+    """Return the card of a model and its summary, without loading the model.
+
+    Args:
+        name_or_folder: A shipped name, a model folder or a run folder.
+        shipped: Where shipped models lie; None for the package's own.
+
+    Returns:
+        `name`, `folder`, `summary` (a list of lines) and `card` (JSON-able; see `audiogan.evaluation.provenance`).
+
+    Raises:
+        CheckpointError: No such model, no card, or a damaged one.
+    """
+    folder = find_folder(name_or_folder, PRETRAINED if shipped is None else shipped)
+    card = read_card(folder)
+    if card is None:
+        raise CheckpointError(f"{escape(folder)}: no {CARD}; expected the card that training wrote", "missing")
+    return {"name": _name(folder), "folder": str(folder), "summary": summary(card), "card": card.as_json()}
+
+
+def _card(folder: Path, *, needs_card: bool) -> dict[str, Any]:
+    """Return the card as pipelines read it; empty where there is none."""
+    try:
+        card = read_card(folder)
+    except CheckpointError as error:
+        if needs_card:
+            raise
+        logger.warning("%s; the model is used without its card", error)
+        return {}
+    return {} if card is None else for_pipelines(card)
 
 
 def track_names(model: Model) -> list[str]:
@@ -122,7 +163,17 @@ def _default(pipeline: str | None, shipped: Path) -> Path:
     )
 
 
-def _find(name_or_folder: str | Path | None, shipped: Path, pipeline: str | None) -> Path:
+def find_folder(name_or_folder: str | Path | None, shipped: Path, pipeline: str | None = None) -> Path:
+    """Return the folder of a model.
+
+    Args:
+        name_or_folder: A shipped name, a model folder or a run folder; None for the default model.
+        shipped: Where shipped models lie.
+        pipeline: Whose default model None means; None for any.
+
+    Raises:
+        CheckpointError: No such model.
+    """
     if name_or_folder is None:
         return _default(pipeline, shipped)
     at_hand = [facts["name"] for facts in models(shipped)]
@@ -143,20 +194,53 @@ def _find(name_or_folder: str | Path | None, shipped: Path, pipeline: str | None
     )
 
 
+def own_folder(name_or_folder: str | Path, *, shipped: Path | None = None) -> Path:
+    """Return the folder of a model whose card may be changed: any but a shipped one.
+
+    Args:
+        name_or_folder: A model folder or a run folder.
+        shipped: Where shipped models lie; None for the package's own.
+
+    Raises:
+        CheckpointError: No such model.
+        OutputError: A shipped one.
+    """
+    place = PRETRAINED if shipped is None else shipped
+    folder = find_folder(name_or_folder, place)
+    if folder.resolve().parent == place.resolve():
+        told = "a shipped model, whose card stays as it is; expected a model of your own"
+        raise OutputError(f"--card: {escape(folder.name)}: {told}", "read_only")
+    return folder
+
+
 def _name(folder: Path) -> str:
     return folder.resolve().parent.name if folder.name == "model" else folder.resolve().name
 
 
 def _facts(folder: Path) -> dict[str, Any]:
-    card = load_card(folder / CARD)
+    card, problem = None, {}
+    try:
+        card = read_card(folder)
+    except CheckpointError as error:  # the other models are still to be listed
+        problem = {"problem": str(error)}
     return {
         "name": folder.name,
         "folder": str(folder),
         "pipeline": (load_card(folder / CONFIG).get("config") or {}).get("pipeline"),
         "megabytes": round((folder / WEIGHTS).stat().st_size / 1e6, 1),
-        "default": card.get("default") is True,
-        "card": card,
+        "default": card is not None and card.default,
+        "card": {} if card is None else card.as_json(),
+        **problem,
     }
+
+
+def licence_of(card: Mapping[str, Any]) -> str:
+    """Return the licence of a model's weights, as its card says; `unknown` where it does not.
+
+    Args:
+        card: A card as JSON, or an empty mapping.
+    """
+    return str(card["use"]["licence"]) if "use" in card else UNKNOWN
 
 
 def sha256_of(path: Path) -> str:

@@ -60,12 +60,12 @@ class Entry:
     note: str = ""
 
 
-def add_sound(folder: OutputFolder, score: Score, midi_name: str) -> str:
-    """Add a WAV sketch of a clip to the folder and return its file name."""
+def add_sound(folder: OutputFolder, score: Score, midi_name: str, comment: str | None = None) -> str:
+    """Add a WAV sketch of a clip to the folder, with a comment inside it, and return its file name."""
     name = f"{Path(midi_name).stem}.wav"
     waveform = sound(score)
     facts = {"sample_rate": SAMPLE_RATE, "seconds": round(waveform.shape[-1] / SAMPLE_RATE, 3), "sketch_of": midi_name}
-    folder.add(name, lambda path: audio.write(waveform, SAMPLE_RATE, path), **facts)
+    folder.add(name, lambda path: audio.write(waveform, SAMPLE_RATE, path, comment=comment), **facts)
     return name
 
 

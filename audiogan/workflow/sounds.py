@@ -19,6 +19,7 @@ from audiogan.corpus.transcription import require_transcriber, score_of
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model, Progress, Sound
 from audiogan.version import __version__
+from audiogan.workflow.auditing import Guard, add_checked, check_notes
 from audiogan.workflow.making import (
     SOUND_SUFFIXES,
     Where,
@@ -59,6 +60,7 @@ def generate_notes(
     temperature: float = 1.0,
     refine: bool = False,
     save_timbre: bool = False,
+    audit: bool = False,
     model: Where = None,
     seed: int = 0,
     device: str = "auto",
@@ -80,6 +82,7 @@ def generate_notes(
         temperature: 0–2; 0 is the most typical note, above 1 is wilder.
         refine: Fit the timbre closer to its recording; takes seconds.
         save_timbre: Also write the timbre of each note, for `timbre`.
+        audit: Compare each note with the model's fingerprints; draw again, or refuse, what is too near.
         model: Shipped name or folder; None for the default model of notes.
         seed: 0 or more; the same seed and options give the same samples.
         device: `auto`, `cpu`, `cuda` or `cuda:N`.
@@ -108,15 +111,19 @@ def generate_notes(
     check_references(references)
     chosen = load_sounds(model, device, seed, "generate notes")
     made_with: dict[str, Any] = {}
-    facts = dict(given)
+    guard = Guard(chosen) if audit else None
+    facts = dict(given) if guard is None else given | {"audit": guard.about}
     if references:
         made_with["timbre"], facts["timbre"] = Timbres(chosen, seed, refine=refine).read(references[0])
     with open_folder(out or "audiogan-notes", "generate notes", chosen, seed, facts, overwrite) as folder:
         show = {"listen": listen, "preview": preview, "progress": progress, "save_timbre": save_timbre}
         writer = Writer(folder, chosen, seed, n_items=n_notes, **show)
         for first in range(0, n_notes, NOTES_AT_ONCE):
-            group = {"first": first, "count": min(NOTES_AT_ONCE, n_notes - first)}
-            writer.add_all(chosen.generate(seed=seed, **(given | made_with | group)), "note")
+            group = given | made_with | {"first": first, "count": min(NOTES_AT_ONCE, n_notes - first)}
+            if guard is None:
+                writer.add_all(chosen.generate(seed=seed, **group), "note")
+            else:
+                add_checked(writer, folder, check_notes(guard, chosen, seed, group), "note", first)
         writer.finish("New notes")
     return folder.result()
 

@@ -22,9 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from audiogan import recipe as recipes
 from audiogan.adversarial.heartbeat import HEARTBEAT, SUPERVISOR
 from audiogan.errors import AudioganError, UsageError
+from audiogan.workflow.beginning import refuse_frozen
 from audiogan.workflow.learn import RECIPE, Overrides, run_folder
+from audiogan.workflow.sections import resolve
 
 logger = logging.getLogger(__name__)
 
@@ -100,12 +103,15 @@ def train_supervised(
         patience: How long to wait.
 
     Raises:
-        UsageError: This process is one of several already.
+        UsageError: This process is one of several already, or the batch does not divide over the processes.
+        RecipeError: The recipe is wrong.
         RestartsUsedUpError: The last attempt died as well.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError("--restarts or --processes under another launcher; expected one of the two, not both")
     run = run_folder(recipe, out, resume)
+    if processes > 1:  # told here, once, and not by every process
+        _check(recipe, overrides, resume=resume, init=init, processes=processes)
     before = _stamp(run / RECIPE)
     first = [*([] if recipe is None else [str(recipe)]), *overrides]
     first += [] if out is None else ["--out", str(out)]
@@ -121,6 +127,24 @@ def train_supervised(
     path = os.pathsep.join([str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {"PYTHONPATH": path}
     return supervise(command, processes=processes, restarts=restarts, patience=patience, environment=environment)
+
+
+def _check(
+    recipe: str | Path | None,
+    overrides: Overrides,
+    *,
+    resume: str | Path | None,
+    init: str | Path | None,
+    processes: int,
+) -> None:
+    """Refuse, once for all of them, what every process of a training would refuse."""
+    source = recipes.find(recipe or "") if resume is None else Path(resume) / RECIPE
+    checked, _ = resolve(source, overrides)
+    if resume is None and init is None:
+        refuse_frozen(checked)
+    size = checked.section("train").batch_size
+    if size % processes:
+        raise UsageError(f"--processes {processes} with train.batch_size {size}; expected a number that divides it")
 
 
 def supervise(

@@ -13,7 +13,7 @@ from audiogan.corpus.score import Score
 from audiogan.errors import UnsupportedError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress, Sound
 from audiogan.recipe import shipped_root
-from audiogan.workflow.making import about, check_folder, check_seed, write_score, write_sound
+from audiogan.workflow.making import about, check_folder, check_seed, made_by, write_score, write_sound
 from audiogan.workflow.model import has_default, load, track_names
 from audiogan.workflow.outputs import OutputFolder, Result
 from audiogan.workflow.page import Entry, add_page, add_sound
@@ -139,4 +139,4 @@ def _add(folder: OutputFolder, model: Model, seed: int, stem: str, item: Score |
         write_sound(folder, item, name, model)
         return Entry(item, name, name)
     write_score(folder, item, name, model, seed)
-    return Entry(item, name, add_sound(folder, item, name))
+    return Entry(item, name, add_sound(folder, item, name, made_by(model, seed)))

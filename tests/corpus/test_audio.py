@@ -86,6 +86,24 @@ def test_dither_makes_a_quiet_tone_survive_16_bits(tmp_path: Path) -> None:
     assert np.argmax(np.abs(np.fft.rfft(dithered))) == 440
 
 
+@pytest.mark.parametrize("comment", ["made by audiogan, model abc", "odd", "ü", "x" * 400])
+@pytest.mark.parametrize(("name", "encoding"), [("a.wav", "int16"), ("a.wav", "float32"), ("a.flac", "int24")])
+def test_a_comment_is_kept_and_changes_no_sample(
+    tmp_path: Path, name: str, encoding: audio.Encoding, comment: str
+) -> None:
+    said, plain = tmp_path / f"said-{name}", tmp_path / f"plain-{name}"
+    audio.write(TONE[None, :-1], 8000, said, encoding=encoding, comment=comment)
+    audio.write(TONE[None, :-1], 8000, plain, encoding=encoding)
+    with soundfile.SoundFile(said) as file:
+        assert file.comment == comment[:256]
+    with soundfile.SoundFile(plain) as file:
+        assert file.comment == ""
+    assert audio.read(said).warnings == (), "the sizes in the header are true"
+    np.testing.assert_array_equal(audio.read(said).waveform, audio.read(plain).waveform)
+    audio.write(TONE[None, :-1], 8000, plain, encoding=encoding, comment=comment)
+    assert said.read_bytes() == plain.read_bytes()
+
+
 def test_a_missing_folder_is_told(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="nowhere"):
         audio.write(np.zeros((1, 9)), 8000, tmp_path / "nowhere" / "a.wav")

@@ -14,6 +14,7 @@ from audiogan.evaluation.distances import (
     median_bandwidth,
     neighbours,
     overlap,
+    overlap_of_distances,
     squared_distances,
     with_floor,
 )
@@ -98,6 +99,9 @@ def test_with_floor_compares_equal_sizes() -> None:
         statistic, normal(15, 0, shift=2), normal(40, 1), list(range(40)), poor=normal(90, 2, shift=5), n_draws=10
     )
     assert set(sizes) == {(15, 15)}
+    sizes.clear()
+    with_floor(statistic, normal(30, 0), normal(40, 1), list(range(40)), poor=normal(9, 2, shift=5), n_draws=2)
+    assert set(sizes) == {(20, 20), (9, 9)}  # a small poor set alone is compared with fewer
     assert mean.n == 15
     assert (mean.floor.value, mean.value.value, mean.ceiling.value) == pytest.approx((0, 2, 5), abs=0.2)
     assert one.value == (1, 1, 1)
@@ -125,6 +129,37 @@ def test_frechet_inf_removes_most_of_the_bias() -> None:
     limit, fit = frechet_inf(x, y)
     assert abs(limit) < 0.35 * frechet(x, y)
     assert fit > 0.9
+
+
+def test_frechet_inf_finds_the_true_distance_of_two_gaussians() -> None:
+    # means 3 apart, deviations 1 and 2 in eight dimensions: 9 + 8 · (2 - 1)²
+    x, y = normal(500, 0), 2 * normal(500, 1) + 3 / 8**0.5
+    limit, _ = frechet_inf(x, y)
+    assert limit == pytest.approx(17, rel=0.1)
+    again = frechet_inf(x, y, seed=0)
+    assert again == frechet_inf(x, y, seed=0)
+
+
+def test_frechet_inf_is_the_intercept_of_a_straight_line() -> None:
+    x, y = normal(200, 0), normal(200, 1)
+    sizes, generator = np.linspace(40, 200, 15).astype(int), np.random.default_rng(0)
+    values = [frechet(generator.permutation(x)[:size], generator.permutation(y)[:size]) for size in sizes]
+    design = np.stack([np.ones(15), 1 / sizes], axis=1)
+    solution, residual, *_ = np.linalg.lstsq(design, np.array(values), rcond=None)
+    limit, fit = frechet_inf(x, y)
+    assert limit == pytest.approx(solution[0])
+    assert fit == pytest.approx(1 - residual[0] / (np.var(values) * 15))
+
+
+def test_draws_without_a_figure_are_left_out() -> None:
+    turns = iter(range(10_000))
+
+    def statistic(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+        return float("nan") if next(turns) % 4 == 0 else 2.0, float("nan")
+
+    some, none = with_floor(statistic, normal(15, 0), normal(40, 1), list(range(40)), n_draws=20)
+    assert some.value.value == some.floor.value == 2
+    assert np.isnan(none.value.value)
 
 
 def test_neighbours_of_equal_sets() -> None:
@@ -164,6 +199,44 @@ def test_overlap_of_equal_and_of_distant_samples() -> None:
     assert area < 0.01
     assert divergence > 5
     assert overlap(np.zeros(4), np.zeros(4))[0] == pytest.approx(1, abs=0.01)
+
+
+def test_overlap_area_of_two_gaussians() -> None:
+    # two of deviation 1 that lie 2 apart overlap by 2 Φ(-1) = 0.317, and diverge by 2² / 2 = 2; densities are smoothed
+    x = normal(4000, 0, d=1)[:, 0]
+    area, divergence = overlap(x, normal(4000, 1, d=1)[:, 0] + 2)
+    assert area == pytest.approx(0.317, abs=0.03)
+    assert divergence == pytest.approx(2, abs=0.35)
+
+
+def test_overlap_equals_another_implementation() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    x, y = normal(300, 0, d=1)[:, 0], 0.7 * normal(200, 1, d=1)[:, 0] + 0.4
+    points = np.linspace(-6, 6, 4001)
+    density_x, density_y = (stats.gaussian_kde(values)(points) for values in (x, y))
+    area, divergence = overlap(x, y)
+    assert area == pytest.approx(np.minimum(density_x, density_y).sum() * (points[1] - points[0]), abs=0.01)
+    expected = stats.entropy(density_x + 1e-12, density_y + 1e-12)
+    assert divergence == pytest.approx(expected, abs=0.02)
+
+
+def test_distances_inside_and_across_overlap_where_sets_are_equal() -> None:
+    x = normal(300, 0, d=1)[:, 0]
+    assert overlap_of_distances(x, normal(300, 1, d=1)[:, 0])[0] > 0.93
+    moved, divergence = overlap_of_distances(x, normal(300, 1, d=1)[:, 0] + 3)
+    assert moved < 0.5
+    assert divergence > 0.5
+    assert overlap_of_distances(x, np.full(300, 0.0))[0] < 0.85  # all alike
+    gaps = np.r_[x, np.nan]
+    assert overlap_of_distances(gaps, x)[0] > 0.93
+    assert np.isnan(overlap_of_distances(x[:1], x)).all()
+    assert np.isnan(overlap_of_distances(x, np.array([np.nan]))).all()
+
+
+def test_an_item_has_no_distance_from_itself() -> None:
+    x, y = np.array([0.0, 1.0, 5.0]), np.array([2.0, 9.0])
+    expected = overlap(np.array([1.0, 5.0, 4.0]), np.array([2.0, 1.0, 3.0, 9.0, 8.0, 4.0]))
+    assert overlap_of_distances(x, y) == pytest.approx(expected)
 
 
 def test_scaler_is_robust_and_fills_gaps() -> None:

@@ -14,6 +14,8 @@ from audiogan.adversarial.checkpoint import read_checkpoint
 from audiogan.adversarial.game import Game, Moment, OptimizerConfig, Phase
 from audiogan.adversarial.scoring import Scoring
 from audiogan.errors import CheckpointError, CorpusError, OutputError, RecipeError, UsageError
+from audiogan.evaluation.cardtext import markdown
+from audiogan.evaluation.provenance import parse
 from audiogan.workflow import cache, learn, sections
 from audiogan.workflow import model as models
 
@@ -297,8 +299,9 @@ def test_training_leaves_a_model_a_recipe_and_a_card(place: Path) -> None:
     assert (trained.exit_code, trained.step, trained.model) == (0, 6, Path("run/model"))
     stored = recipe.parse((place / "run" / "recipe.yaml").read_text(), "stored")
     assert stored == sections.resolve("own.yaml")[0].resolved()
-    card = json.loads((place / "run" / "model" / "card.json").read_text())
-    assert (card["recipe"], card["steps"], card["n_seen"], card["seed"]) == ("own", 6, 12, 4)
+    card = card_of(place / "run")
+    training = card["training"]
+    assert (card["recipe"]["name"], training["steps"], training["n_seen"], training["seeds"]) == ("own", 6, 12, [4])
     assert str(place) not in json.dumps(card), "folders of this computer stay here"
     assert models.load("run", device="cpu").config == Config(size=2)
 
@@ -330,7 +333,8 @@ def test_the_model_is_the_best_of_the_run(place: Path, monkeypatch: pytest.Monke
     wanted = best["ema"]["generator.weight"] if averaged == "true" else best["generator"]["weight"]
     made = models.load("run", device="cpu").modules["generator"].state_dict()["weight"]
     assert torch.equal(made, wanted.half().float())
-    assert (card_of(place / "run")["steps"], card_of(place / "run")["n_seen"]) == (2, 4)
+    training = card_of(place / "run")["training"]
+    assert (training["steps"], training["n_seen"]) == (2, 4)
 
 
 def test_a_plateau_ends_the_run_and_a_collapse_can(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -416,7 +420,16 @@ def test_init_begins_with_the_weights_of_a_model(place: Path) -> None:
 
 
 def card_of(run: Path) -> dict[str, Any]:
-    return json.loads((run / "model" / "card.json").read_text())
+    """The card of a run's model, by the schema, and beside it the text that is drawn from it."""
+    card = parse((run / "model" / "card.json").read_bytes(), "card")
+    assert (run / "model" / "card.md").read_text() == markdown(card)
+    return card.as_json()
+
+
+def repeatable(run: Path) -> dict[str, Any]:
+    """The card without what differs between two runs that do the same: their names and what they took."""
+    card = card_of(run)
+    return {**card, "name": "", "training": {**card["training"], "effort": {}}}
 
 
 def test_a_resumed_run_has_the_card_of_an_undisturbed_one(place: Path) -> None:
@@ -425,11 +438,11 @@ def test_a_resumed_run_has_the_card_of_an_undisturbed_one(place: Path) -> None:
     learn.train("own.yaml", [*constant, "train.budget=3 steps"], out="short", init="first")
     learn.train(None, ["train.budget=6 steps"], resume="short")
     learn.train("own.yaml", constant, out="straight", init="first")
-    assert card_of(place / "short") == card_of(place / "straight")
-    assert card_of(place / "short")["recipe"] == "own"
-    parent = card_of(place / "short")["parent"]
-    assert (parent["name"], parent["seed"], parent["recipe"]) == ("first", 9, "own")
-    assert parent["weights_sha256"] == card_of(place / "first")["weights_sha256"]
+    assert repeatable(place / "short") == repeatable(place / "straight")
+    assert card_of(place / "short")["recipe"]["name"] == "own"
+    parent = card_of(place / "short")["training"]["parent"]
+    assert (parent["name"], parent["seeds"], parent["recipe"]) == ("first", [9], "own")
+    assert parent["weights_sha256"] == card_of(place / "first")["model"]["weights_sha256"]
 
 
 def test_other_settings_on_resume_are_told(place: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -444,7 +457,7 @@ def test_a_run_without_an_origin_still_resumes(place: Path) -> None:
     learn.train("own.yaml", ["train.budget=3 steps"], out="run")
     (place / "run" / "origin.json").unlink()
     learn.train(None, ["train.budget=6 steps"], resume="run")
-    assert card_of(place / "run")["parent"] is None
+    assert card_of(place / "run")["training"]["parent"] is None
 
 
 def test_the_parent_s_card_is_found_by_its_shipped_name(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -453,16 +466,17 @@ def test_the_parent_s_card_is_found_by_its_shipped_name(place: Path, monkeypatch
     (place / "first" / "model").rename(place / "box" / "band")
     monkeypatch.setattr(models, "PRETRAINED", place / "box")
     learn.train("own.yaml", out="second", init="band")
-    parent = card_of(place / "second")["parent"]
-    assert (parent["name"], parent["seed"], parent["steps"]) == ("band", 9, 6)
+    parent = card_of(place / "second")["training"]["parent"]
+    assert (parent["name"], parent["seeds"], parent["steps"], parent["parent"]) == ("band", [9], 6, None)
 
 
 def test_a_parent_without_a_card_is_named_by_its_weights(place: Path) -> None:
     learn.train("own.yaml", out="first")
-    sha256 = card_of(place / "first")["weights_sha256"]
+    sha256 = card_of(place / "first")["model"]["weights_sha256"]
     (place / "first" / "model" / "card.json").unlink()
     learn.train("own.yaml", out="second", init="first")
-    assert card_of(place / "second")["parent"] == {"name": "first", "weights_sha256": sha256}
+    parent = card_of(place / "second")["training"]["parent"]
+    assert (parent["name"], parent["weights_sha256"], parent["steps"]) == ("first", sha256, "unknown")
 
 
 def test_refusals_on_the_card_name_files_only(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -478,7 +492,9 @@ def test_refusals_on_the_card_name_files_only(place: Path, monkeypatch: pytest.M
     prepare = pipeline.prepare
     monkeypatch.setattr(pipeline, "prepare", lambda *given, **named: prepare(*given, **named) | refused)
     learn.train("own.yaml", ["corpus.folder=my songs"], out="run")
-    assert card_of(place / "run")["summary"]["refused"]["not_midi"] == [
+    refused = card_of(place / "run")["corpus"]["refused"]["not_midi"]
+    assert refused["n"] == 3
+    assert refused["messages"] == [
         "a.mid: starts with b'RIFF'; expected MThd, 4/4",
         "b c.mid: 12 bytes",
         "my songs: Permission denied",
@@ -529,6 +545,18 @@ def test_evaluate_overwrites_no_report_unless_asked(place: Path) -> None:
         learn.evaluate("nowhere", report="r", device="cpu")
     assert caught.value.reason == "exists"
     assert learn.evaluate("run", report="r", device="cpu", count=8, overwrite=True)[1]["count"] == 8
+
+
+def test_an_evaluation_that_was_stopped_goes_on_unless_it_shall_begin_anew(place: Path) -> None:
+    learn.train("own.yaml", out="run")
+    store = place / "r" / ".evaluation"
+    store.mkdir(parents=True)
+    (store / "sets.json").write_text("[]")
+    (place / "r" / "report.html").write_text("written when it was stopped")
+    learn.evaluate("run", report="r", device="cpu")
+    assert (store / "sets.json").exists()
+    learn.evaluate("run", report="r", device="cpu", overwrite=True)
+    assert not store.exists()
 
 
 def test_what_remains_after_training_is_done_to_the_shared_model(place: Path) -> None:

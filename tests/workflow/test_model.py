@@ -11,7 +11,7 @@ from torch import nn
 
 import audiogan
 from audiogan.adversarial.model import save_model
-from audiogan.errors import CheckpointError, RecipeError, UsageError
+from audiogan.errors import CheckpointError, OutputError, RecipeError, UsageError
 from audiogan.workflow import model
 
 
@@ -58,7 +58,9 @@ def test_a_model_loads_with_its_weights_config_and_card(shelf: Callable[..., Pat
     folder = shelf("band", card={"licence": "CC0-1.0"})
     loaded = model.load(folder, device="cpu")
     assert loaded.config == Config(size=2)
-    assert loaded.card == {"licence": "CC0-1.0"}
+    assert loaded.card["use"]["licence"] == "CC0-1.0"
+    assert model.licence_of(loaded.card) == "CC0-1.0"
+    assert model.licence_of(model.load(shelf("bare"), device="cpu").card) == "unknown"
     assert (loaded.name, loaded.pipeline, loaded.device, len(loaded.sha256)) == ("band", "toy", "cpu", 64)
     assert not loaded.modules["generator"].training
 
@@ -84,7 +86,7 @@ def test_models_are_listed_with_the_default_first(shelf: Callable[..., Path]) ->
         ("b", True, "toy"),
         ("a", False, "toy"),
     ]
-    assert listed[0]["card"]["licence"] == "CC0-1.0"
+    assert listed[0]["card"]["use"]["licence"] == "CC0-1.0"
 
 
 def test_without_any_model_the_way_to_one_is_told(tmp_path: Path) -> None:
@@ -157,10 +159,47 @@ def test_damaged_weights_are_refused(shelf: Callable[..., Path]) -> None:
         model.load(folder, device="cpu")
 
 
-@pytest.mark.parametrize("card", ["[1]", "{", '{"a": ' * 100_000, "x" * (model.MAX_JSON_BYTES + 1)])
-def test_a_damaged_card_is_refused(shelf: Callable[..., Path], card: str) -> None:
-    with pytest.raises(CheckpointError, match="card.json"):
-        model.load(shelf("band", card=card), device="cpu")
+DAMAGED = ["[1]", "{", '{"a": ' * 100_000, '{"schema": "audiogan/card/9"}', '{"title": "\\ud800"}']
+
+
+@pytest.mark.parametrize("card", DAMAGED)
+def test_a_damaged_card_is_told_and_refused_where_it_is_needed(
+    shelf: Callable[..., Path], card: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = shelf("band", card=card)
+    assert model.load(folder, device="cpu").card == {}, "music can be made without it"
+    assert "card.json" in caplog.text
+    for refuse in (lambda: model.load(folder, device="cpu", needs_card=True), lambda: model.card_of(folder)):
+        with pytest.raises(CheckpointError, match="card.json") as caught:
+            refuse()
+        assert "\n" not in str(caught.value)
+
+
+def test_one_damaged_card_does_not_hide_the_other_models(shelf: Callable[..., Path]) -> None:
+    shelf("good", card={"default": True, "licence": "CC0-1.0"})
+    shipped = shelf("bad", card="{").parent
+    good, bad = model.models(shipped)
+    assert ("problem" in good, bad["name"], bad["card"]) == (False, "bad", {})
+    assert "card.json" in bad["problem"]
+
+
+def test_the_card_of_a_model_is_shown_without_loading_it(shelf: Callable[..., Path]) -> None:
+    folder = shelf("band", card={"name": "band", "licence": "CC0-1.0", "title": "Some music"})
+    (folder / "model.safetensors").write_bytes(b"no weights")
+    shown = model.card_of(folder)
+    assert (shown["name"], shown["card"]["use"]["licence"]) == ("band", "CC0-1.0")
+    assert shown["summary"][0] == "band: Some music"
+    with pytest.raises(CheckpointError, match=r"no card\.json"):
+        model.card_of(shelf("bare"))
+
+
+def test_the_cards_of_shipped_models_stay_as_they_are(shelf: Callable[..., Path]) -> None:
+    folder = shelf("band")
+    assert model.own_folder(folder) == folder
+    with pytest.raises(OutputError, match="band: a shipped model"):
+        model.own_folder("band", shipped=folder.parent)
+    with pytest.raises(OutputError, match="a shipped model"):
+        model.own_folder(folder, shipped=folder.parent)
 
 
 def test_a_device_that_is_not_there_is_told(shelf: Callable[..., Path]) -> None:

@@ -1,7 +1,9 @@
+import hashlib
 import json
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ import pytest
 import soundfile
 
 from audiogan.errors import CheckpointError, CorpusError, OutputError, UnsupportedError, UsageError
+from audiogan.evaluation.provenance import Card, Use
 from audiogan.pipeline import Model
 from audiogan.rainbowgram import rainbowgram
 from audiogan.workflow import create, demo, making, sounds
+from audiogan.workflow.cards import for_pipelines, write_card
 
 Calls = list[tuple[str, dict[str, Any]]]
 
@@ -37,6 +41,23 @@ def test_notes_are_numbered_files_named_after_their_key(tmp_path: Path, calls: C
     assert soundfile.info(tmp_path / "01_note_C4.wav").subtype == "PCM_24"
     assert result.files[0]["pitch"] == 60
     assert manifest(tmp_path)["model"]["pipeline"] == "waveform"
+
+
+def test_manifest_and_files_lead_to_the_card(
+    tmp_path: Path, fake_sound_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_card(folder, Card(use=Use(licence="CC0-1.0")))
+    card = for_pipelines(Card(use=Use(licence="CC0-1.0")))
+    monkeypatch.setattr(making, "load", lambda *_, **__: replace(fake_sound_model, folder=folder, card=card))
+    sounds.generate_notes(count=1, seed=2, out=tmp_path / "out")
+    told = manifest(tmp_path / "out")["model"]
+    assert (told["licence"], told["card"]) == ("CC0-1.0", str(folder / "card.json"))
+    assert told["card_sha256"] == hashlib.sha256((folder / "card.json").read_bytes()).hexdigest()
+    with soundfile.SoundFile(next((tmp_path / "out").glob("*.wav"))) as file:
+        assert file.comment.startswith("made by audiogan ")
+        assert file.comment.endswith(f"model tones {'cd' * 6}, seed 2")
 
 
 def test_without_pitch_and_count_there_are_four(tmp_path: Path, calls: Calls) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Notes, Score, Track
-from audiogan.evaluation.audit import Audit, Material, Near, View, audit, beyond_longest, half_of_nearest
+from audiogan.evaluation.audit import Audit, Material, Near, Pair, View, audit, beyond_longest, half_of_nearest
 from audiogan.pipelines.multitrack.copies import cells_of, distances_to, postings, telling_runs
 from audiogan.pipelines.multitrack.grid import ClipGrid, NoteTable, quantised, tabulate
 
@@ -35,6 +35,11 @@ def audit_clips(material: Material[Score], grid: ClipGrid, *, seed: int = 0) -> 
     clips = {name: quantised(getattr(material, name), grid) for name in ("learnt", "held_out", "made")}
     material = material._replace(**clips)
     return audit(material, views_of(grid), disguise, seed=seed)
+
+
+def closest_pairs(found: Audit, material: Material[Score]) -> list[tuple[Pair, Score, Score]]:
+    """Return the nearest pairs with the generated and the training clip of each, as they were given to the audit."""
+    return [(pair, material.made[pair.made], material.learnt[pair.learnt]) for pair in found.pairs]
 
 
 def views_of(grid: ClipGrid) -> list[View[Score]]:

@@ -7,75 +7,27 @@ whether the value is as near to the reference as real music is to itself.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Score
 from audiogan.errors import UsageError
-from audiogan.evaluation.distances import (
-    N_NEIGHBOURS,
-    Distance,
-    Neighbours,
-    Scaler,
-    fit_scaler,
-    frechet,
-    kad_with_floor,
-    neighbours,
-    with_floor,
-)
+from audiogan.evaluation.distances import Scaler, fit_scaler
 from audiogan.evaluation.intervals import Interval, bootstrap_weights, half_weights, percentiles, sum_by_group
 from audiogan.pipelines.multitrack.description import describe_measures
+from audiogan.pipelines.multitrack.embedded import distance_rows, overlap_rows
 from audiogan.pipelines.multitrack.grid import ClipGrid, quantised
 from audiogan.pipelines.multitrack.metrics import EXPRESSION, Measure, measure, ratio
 from audiogan.pipelines.multitrack.muspy_metrics import NAMES, measure_score
 from audiogan.pipelines.multitrack.published import published
+from audiogan.pipelines.multitrack.roll_net import NAME, embed
+from audiogan.pipelines.multitrack.row import Row
 
 Array = NDArray[np.float64]
 TOLERANCE = 0.15  # a value within this share of the reference passes
 MIN_SONGS = 4
-
-
-@dataclass(frozen=True)
-class Row:
-    """One number and its company. NaN stands for what does not exist.
-
-    Args:
-        metric, form, column: As in `Measure`; column `"mean"` is the plain mean over the columns.
-        value, low, high: On generated clips, 95 % interval.
-        reference, reference_low, reference_high: On the reference clips; the interval resamples songs.
-        floor: Median distance between two random halves of the reference's songs.
-        ceiling: Distance of the poor generator from the reference.
-        gap: (|value - reference| - floor) / (ceiling - floor): 0 like real, 1 like the poor generator.
-        n, n_reference: Clips.
-        passes: Within 15 % of the reference or inside its interval; None if the metric does not apply.
-        note: Why it does not apply, or empty.
-    """
-
-    metric: str
-    form: str
-    column: str
-    value: float
-    low: float
-    high: float
-    reference: float
-    reference_low: float
-    reference_high: float
-    floor: float
-    ceiling: float
-    gap: float
-    n: int
-    n_reference: int
-    passes: bool | None
-    note: str = ""
-
-    def to_json(self) -> dict[str, object]:
-        """Return the row for JSON: None instead of NaN."""
-        return {
-            name: None if isinstance(value, float) and not math.isfinite(value) else value
-            for name, value in asdict(self).items()
-        }
 
 
 def compare(
@@ -90,7 +42,7 @@ def compare(
     n_draws: int = 1000,
     seed: int = 0,
 ) -> list[Row]:
-    """Return a row for each metric, form and track (or pair), and for the mean over tracks; then the distances.
+    """Return the distances between the sets, then a row for each metric, form and track (or pair), and for their mean.
 
     Args:
         generated: Clips of the model.
@@ -108,14 +60,20 @@ def compare(
     """
     _check(generated, reference, songs)
     everything = []
-    descriptions = []
+    described = []
     for clips in (generated, reference, poor):
         measures = measure(clips, grid)
-        descriptions.append(describe_measures(clips, grid, measures, with_expression=with_expression)[1])
+        described.append(describe_measures(clips, grid, measures, with_expression=with_expression))
         played = {name: row for name, row in measures.items() if with_expression or name not in EXPRESSION}
         everything.append(played | _muspy_measures(clips, grid))
-    ours, real, anchor = descriptions
-    rows = _distance_rows(ours, real, anchor, songs, scaler, seed)
+    names, (ours, real, anchor) = described[0][0], (one[1] for one in described)
+    scaler = fit_scaler(real) if scaler is None else scaler
+    scaled = (scaler.transform(values) for values in (ours, real, anchor))
+    heard = (embed(clips, grid) for clips in (generated, reference, poor))
+    rows = []
+    for column, (x, y, z) in (("score_desc", scaled), (NAME, heard)):
+        rows += distance_rows(x, y, z, songs, column, seed=seed)
+    rows += overlap_rows(names, ours, real, anchor, songs, seed=seed)
     draws = _Draws.make(len(generated), songs, n_draws, seed)
     for name, row in everything[1].items():
         rows += _metric_rows(everything[0][name], row, everything[2][name] if len(poor) else None, draws)
@@ -254,52 +212,6 @@ def _muspy_measures(clips: Sequence[Score], grid: ClipGrid) -> dict[str, Measure
             note = f"1 by construction: {grid.beat_resolution} steps a beat" if certain else ""
             measures[f"{form}:{name}"] = Measure(name, form, ("clip",), above, below, note)
     return measures
-
-
-def _distance_rows(
-    generated: Array, reference: Array, poor: Array, songs: Sequence[object], scaler: Scaler | None, seed: int
-) -> list[Row]:
-    """Return the distances on `score_desc`: KAD, Fréchet, and the shares by neighbours."""
-    scaler = fit_scaler(reference) if scaler is None else scaler
-    x, y = scaler.transform(reference), scaler.transform(generated)
-    anchor = scaler.transform(poor) if len(poor) >= 2 else None
-    named = {"kad": kad_with_floor(y, x, songs, poor=anchor, seed=seed)}
-    others = with_floor(_frechet_and_neighbours, y, x, songs, poor=anchor, seed=seed)
-    named |= dict(zip(("frechet", *Neighbours._fields), others, strict=True))
-    return [_distance_row(name, distance, len(y), len(x)) for name, distance in named.items()]
-
-
-def _frechet_and_neighbours(x: Array, y: Array) -> tuple[float, ...]:
-    # fewer items than neighbours: each statistic of balls would be 1 by construction
-    shares = neighbours(x, y) if len(x) > N_NEIGHBOURS else [float("nan")] * len(Neighbours._fields)
-    return frechet(x, y), *shares
-
-
-def _distance_row(name: str, distance: Distance, n: int, n_reference: int) -> Row:
-    """Real against real stands in the reference columns; shares are better when larger, distances when smaller."""
-    ours, floor, ceiling = distance.value, distance.floor, distance.ceiling
-    note = "" if math.isfinite(floor.value) else "too few clips"
-    is_like_real = ours.value >= floor.low if name in Neighbours._fields else ours.value <= floor.high
-    # a ceiling that lies inside the floor's interval is no anchor to divide by
-    is_anchor = ceiling.value > floor.high or ceiling.value < floor.low
-    return Row(
-        metric=name,
-        form="correct",
-        column="score_desc",
-        value=ours.value,
-        low=ours.low,
-        high=ours.high,
-        reference=floor.value,
-        reference_low=floor.low,
-        reference_high=floor.high,
-        floor=floor.value,
-        ceiling=ceiling.value,
-        gap=(ours.value - floor.value) / (ceiling.value - floor.value) if is_anchor else float("nan"),
-        n=n,
-        n_reference=n_reference,
-        passes=None if note else bool(is_like_real),
-        note=note,
-    )
 
 
 def summary(rows: Sequence[Row], forms: Sequence[str] = ("correct",)) -> tuple[int, int]:

@@ -138,7 +138,7 @@ def distances_to(cells: Index, n_cells: int, posting: Index, starts: Index, size
     return 1 - np.where(both > 0, 2 * shared / np.maximum(both, 1), 1.0)
 
 
-class _Melodies(NamedTuple):
+class Melodies(NamedTuple):
     """Tokens of many melodies end to end: `(token, 3)` values, and for each token its piece and its melody."""
 
     tokens: Index
@@ -146,7 +146,7 @@ class _Melodies(NamedTuple):
     melody: Index
 
 
-def _melodies(scores: Sequence[Score], beat_resolution: int) -> _Melodies:
+def melodies_of(scores: Sequence[Score], beat_resolution: int) -> Melodies:
     """Turn every pitched track into tokens (interval, this gap and the last gap between onsets, in lowest terms)."""
     tokens, piece, melody = [np.zeros((0, 3), np.int64)], [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
     for i, score in enumerate(scores):
@@ -161,7 +161,7 @@ def _melodies(scores: Sequence[Score], beat_resolution: int) -> _Melodies:
             tokens.append(np.stack([np.diff(pitch)[1:], gap[1:] // common, gap[:-1] // common], axis=1))
             piece.append(np.full(len(gap) - 1, i))
             melody.append(np.full(len(gap) - 1, 4096 * i + j))
-    return _Melodies(np.concatenate(tokens), np.concatenate(piece), np.concatenate(melody))
+    return Melodies(np.concatenate(tokens), np.concatenate(piece), np.concatenate(melody))
 
 
 def _skyline(notes: Notes, resolution: int, beat_resolution: int) -> tuple[Index, Index]:
@@ -185,7 +185,7 @@ def ngram(clips: Sequence[Score], references: Sequence[Score], *, beat_resolutio
         references: Clips or whole pieces.
         beat_resolution: ClipGrid that both are rounded to, timesteps per beat: that of the coarser side.
     """
-    mine, other = _melodies(clips, beat_resolution), _melodies(references, beat_resolution)
+    mine, other = melodies_of(clips, beat_resolution), melodies_of(references, beat_resolution)
     shared, _ = _shared(mine, other)
     longest = np.zeros(len(clips), dtype=np.int64)
     np.maximum.at(longest, mine.piece, np.where(shared > 0, shared + 2, 0))
@@ -215,7 +215,7 @@ def telling_runs(clips: Sequence[Score], references: Sequence[Score], *, beat_re
         references: Clips or whole pieces.
         beat_resolution: As `ngram`.
     """
-    mine, other = _melodies(clips, beat_resolution), _melodies(references, beat_resolution)
+    mine, other = melodies_of(clips, beat_resolution), melodies_of(references, beat_resolution)
     shared, reference = _shared(mine, other)
     best = Telling(np.zeros(len(clips), dtype=np.int64), np.zeros(len(clips), dtype=np.int64))
     inside = np.concatenate([[0], shared[:-1]]) > shared  # a run that began one step earlier holds this one
@@ -237,7 +237,7 @@ def _told(steps: Index) -> int:
     return len(np.unique(windows, axis=0)) + WINDOW + 1
 
 
-def _shared(mine: _Melodies, other: _Melodies) -> tuple[Index, Index]:
+def _shared(mine: Melodies, other: Melodies) -> tuple[Index, Index]:
     """Return for each step of `mine` how many steps from there on are shared, and a reference that shares them."""
     n_mine = len(mine.tokens)
     _, token = np.unique(np.concatenate([mine.tokens, other.tokens]), axis=0, return_inverse=True)

@@ -1,45 +1,56 @@
 """Measure a model: its clips beside held-out real clips of the same grid and tracks.
 
 The real clips come from the folder `reference` of a shipped model, from the songs that the model's own run held out, or
-from any folder of songs; songs that the model was trained on are left out of it by their hash. All clips are compared
-on twelve timesteps a beat, also those of a model with fewer: on a grid of sixteenths some metrics could not fail.
-Everything else is in `comparison` (the table), `copies` (does it repeat what it learnt) and `listening` (does it hear
-the tracks it is given).
+from any folder of songs; `held_out` finds them. Everything else is in `comparison` (the table), `copies` and `auditing`
+(does it repeat what it learnt) and `listening` (does it hear the tracks it is given); `exhibits` shows some clips. An
+evaluation is a list of stages (`stages_of`), so that it can be stopped and goes on.
 """
 
+import hashlib
 import json
-import tempfile
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from audiogan import recipe as recipes
 from audiogan.adversarial.runtime import seeded
-from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
-from audiogan.corpus.score import Score
-from audiogan.errors import OutputError, UsageError
+from audiogan.corpus.score import Key, Metre, Notes, Score, Tempo, Track
 from audiogan.evaluation.audit import Audit, Material
+from audiogan.evaluation.curves import Curve, read_curves
+from audiogan.evaluation.distances import fit_scaler
+from audiogan.evaluation.exhibit import Shelf
+from audiogan.evaluation.report import Report, write
+from audiogan.evaluation.rows import Embedding, ReportRow, embedding_of
+from audiogan.evaluation.stages import Stage, Tell, check_writable, run_stages
+from audiogan.evaluation.usefulness import Use
+from audiogan.evaluation.verdict import verdict
 from audiogan.pipeline import Model, Progress
+from audiogan.pipelines.multitrack import roll_net
 from audiogan.pipelines.multitrack.auditing import audit_clips
 from audiogan.pipelines.multitrack.comparison import Row, compare, markdown, summary
-from audiogan.pipelines.multitrack.config import CellsConfig, Config, CorpusConfig
+from audiogan.pipelines.multitrack.config import CellsConfig
 from audiogan.pipelines.multitrack.copies import distinct, ngram, nn_hamming
-from audiogan.pipelines.multitrack.dataset import Clips, Summary, keep_split, open_dataset, prepare
+from audiogan.pipelines.multitrack.description import describe
+from audiogan.pipelines.multitrack.exhibits import exhibits_of, given_roles
 from audiogan.pipelines.multitrack.grid import ClipGrid, quantised
+from audiogan.pipelines.multitrack.held_out import HeldOut, clip_grid, find
 from audiogan.pipelines.multitrack.listening import Agreement, listening
 from audiogan.pipelines.multitrack.networks import build
 from audiogan.pipelines.multitrack.synthesis import accompany, generate
-from audiogan.representation.pianoroll import to_score
+from audiogan.pipelines.multitrack.usefulness import usefulness_of_clips
 
 N_CLIPS = 512
-FINE = 12
-REFERENCE = "reference"
+N_POOR = 256
 N_LISTEN = 256
-_PARTS = frozenset({"rows", "listening", "copying", "audit"})
+COUNTED_FORMS = ("correct",)
+_PARTS = frozenset(
+    {"rows", "listening", "copying", "audit", "shelves", "curves", "card", "embeddings", "split", "usefulness"}
+)
+Results = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -61,42 +72,75 @@ class Copying:
 
 @dataclass(frozen=True)
 class Measured:
-    """All that was measured of a model."""
+    """All that was measured of a model; `split` says where the real clips come from, `shelves` hold what is shown."""
 
     model: str
     sha256: str
     seed: int
     n_generated: int
     n_real: int
+    n_songs: int
+    split: str
+    embeddings: tuple[Embedding, ...]
     rows: tuple[Row, ...]
     listening: tuple[Agreement, ...]
     copying: Copying | None
+    usefulness: tuple[Use, ...] = ()
     audit: Audit | None = None
+    shelves: tuple[Shelf, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    card: Mapping[str, Any] | None = None
+
+    def report(self) -> Report:
+        """Return what goes into the report."""
+        facts = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        rows = tuple(self._common(row) for row in self.rows)
+        beside = f"{self.n_generated} clips beside {self.n_real} real ones of {self.n_songs} songs"
+        return Report(
+            facts={"pipeline": "multitrack"} | facts | {"split": self.split},
+            verdict=verdict(rows, self.audit, items="clips", beside=beside, card=self.card),
+            rows=rows,
+            tables={
+                "listening": [row.to_json() for row in self.listening],
+                "copying": None if self.copying is None else asdict(self.copying),
+                "usefulness": [one.as_json() for one in self.usefulness],
+            },
+            audit=self.audit,
+            card=self.card or {},
+            shelves=self.shelves,
+            curves=self.curves,
+        )
+
+    def _common(self, row: Row) -> ReportRow:
+        """A row in the shape of every pipeline; means over tracks are not counted again."""
+        names = ("metric", "form", "column", "value", "low", "high", "n", "floor", "ceiling", "gap", "passes", "note")
+        own = next((one for one in self.embeddings if one.name == row.column), Embedding("", ""))
+        return ReportRow(
+            **{name: getattr(row, name) for name in names},
+            real=row.reference,
+            real_low=row.reference_low,
+            real_high=row.reference_high,
+            n_real=row.n_reference,
+            split=self.split,
+            embedding=own.name,
+            embedding_sha256=own.sha256,
+            seed=self.seed,
+            counted=row.form in COUNTED_FORMS and row.column != "mean",
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values; what does not exist is None."""
-        facts = {name: value for name, value in vars(self).items() if name not in _PARTS}
-        passed, judged = summary(self.rows)
-        copying = None if self.copying is None else asdict(self.copying)
-        return facts | {
-            "passed": passed,
-            "judged": judged,
-            "rows": [row.to_json() for row in self.rows],
-            "listening": [row.to_json() for row in self.listening],
-            "copying": copying,
-            "audit": None if self.audit is None else self.audit.as_json(),
-        }
+        return self.report().as_json()
 
     def as_text(self) -> str:
         """Return the result in a few lines."""
         passed, judged = summary(self.rows)
-        distance = self.rows[0]
+        distance = next((row for row in self.rows if row.metric == "kad"), None)
         beside = f"{self.n_generated} clips beside {self.n_real} real ones"
-        floors = f"real to real {distance.floor:.2f}, untrained {distance.ceiling:.2f}"
-        lines = [
-            f"{passed} of {judged} metrics are like real music ({beside})",
-            f"distance to real clips {distance.value:.2f}; {floors}",
-        ]
+        lines = [f"{passed} of {judged} metrics are like real music ({beside})"]
+        if distance is not None and math.isfinite(distance.value):
+            floors = f"real to real {distance.floor:.2f}, untrained {distance.ceiling:.2f}"
+            lines.append(f"distance to real clips {distance.value:.2f}; {floors}")
         lines += [
             f"listens by {row.name}: " + (f"{row.listen:.2f} of real music" if row.n else "no notes")
             for row in self.listening
@@ -108,50 +152,6 @@ class Measured:
         return "\n".join(lines)
 
 
-def fine(config: Config) -> Config:
-    """Return the same tracks on the grid of comparison: twelve timesteps a beat, or the model's own."""
-    resolution = FINE if FINE % config.beat_resolution == 0 else config.beat_resolution
-    return config.model_copy(update={"beat_resolution": resolution, "network": CellsConfig()})
-
-
-def hold_out(corpus: CorpusConfig, config: Config, folder: Path) -> Summary:
-    """Keep a corpus's test songs (valid ones if there are none) in a model's `reference` folder.
-
-    Args:
-        corpus: What the model was trained on, with the same fractions.
-        config: The model's.
-        folder: The model's folder.
-    """
-    kept = folder / REFERENCE
-    kept.mkdir(parents=True, exist_ok=True)
-    summary = prepare(corpus, fine(config), kept)
-    keep_split(kept, "test" if summary.n_clips["test"] else "valid")
-    (kept / "index.jsonl").unlink()
-    values = corpus.model_dump(mode="json") | {"folder": REFERENCE, "sources": []}
-    write_whole(kept / "corpus.json", json.dumps(values).encode())
-    return summary
-
-
-def clip_grid(config: Config) -> ClipGrid:
-    """Return the shape of a model's clips for the metrics."""
-    config = fine(config)
-    return ClipGrid(
-        n_bars=config.n_bars,
-        beats_per_bar=config.grid.n_timesteps // config.beat_resolution,
-        beat_resolution=config.beat_resolution,
-        roles=tuple(role.name for role in config.roles),
-        drums=tuple(role.name for role in config.roles if role.is_drum),
-    )
-
-
-def clips_of(dataset: Clips, n_clips: int) -> tuple[list[Score], list[int]]:
-    """Return up to `n_clips` clips, evenly chosen, as scores, and the number of the song of each."""
-    chosen = np.unique(np.linspace(0, len(dataset) - 1, min(n_clips, len(dataset))).astype(int)).tolist()
-    config = dataset.config
-    scores = [to_score(dataset.notes_of(i), config.grid, config.roles) for i in chosen]
-    return scores, [dataset.song_of(i) for i in chosen]
-
-
 def evaluate(
     model: Model,
     *,
@@ -161,51 +161,129 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Measured:
-    """Measure a model.
+    """Measure a model; one that was stopped while it wrote into `report` goes on where it was.
 
     Args:
         model: Trained networks.
         reference: Folder of real songs; None for the songs that the model's own run held out.
-        report: Folder for `report.json` and `report.md`; None for none.
+        report: Folder for `report.json`, `report.html` and `report.md`; None for none.
         count: Clips to generate, and most real clips to compare with.
         seed: The same seed makes the same clips and resamples.
-        progress: Called with stages done and their number.
+        progress: Called with per cent done and 100.
 
     Raises:
         UsageError: There are no real songs to compare with, or too few.
+        CorpusError: The songs cannot be read, or are not those of the model's run any more.
         OutputError: The report cannot be written.
     """
     if report is not None:
-        _make_folder(report)  # before the minutes of work, not after
-    grid = clip_grid(model.config)
-    steps = 5
-
-    def done(stage: int) -> None:
-        if progress is not None:
-            progress(stage, steps)
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as cache:
-        held_out, trained = _real(model, reference, Path(cache))
-        real, songs = clips_of(held_out, count)
-        learnt, learnt_songs = clips_of(trained, len(trained)) if trained is not None else ([], [])
-    done(1)
-    made = generate(model, count=count, seed=seed)
-    poor = generate(_untrained(model, seed), count=min(count, 256), seed=seed)
-    done(2)
-    rows = compare(made, real, songs, grid, poor=poor, with_expression=_plays(model), seed=seed)
-    done(3)
-    heard = _listening(model, real, songs, grid, seed)
-    done(4)
-    copying = _copying(made, real, learnt[:: max(1, len(learnt) // (4 * count))], grid) if learnt else None
-    audited = audit_clips(Material(learnt, real, made, learnt_songs, songs), grid, seed=seed) if learnt else None
-    counts = len(made), len(real)
-    measured = Measured(model.name, model.sha256, seed, *counts, tuple(rows), tuple(heard), copying, audited)
+        check_writable(report)  # before the minutes of work, not after
+    asked = Asked(model, find(model, reference, count=count), clip_grid(model.config), count, seed)
+    results = run_stages(stages_of(asked), report, _depends_on(asked), progress)
+    held = asked.held
+    measured = Measured(
+        model=model.name,
+        sha256=model.sha256,
+        seed=seed,
+        n_generated=len(results["clips"]["made"]),
+        n_real=len(held.clips),
+        n_songs=len(set(held.songs)),
+        split=held.split,
+        embeddings=tuple(results["embeddings"]),
+        rows=tuple(results["comparison"]),
+        listening=tuple(results["listening"]),
+        copying=results["copying"],
+        usefulness=tuple(results["usefulness"]),
+        audit=results["audit"],
+        shelves=tuple(results["exhibits"]),
+        curves=read_curves(model.folder.parent / "stats.jsonl"),
+        card=model.card,
+    )
     if report is not None:
-        write_whole(report / "report.json", json.dumps(measured.as_json(), indent=1, allow_nan=False).encode())
         table = markdown(measured.rows, with_published=True)
-        write_whole(report / "report.md", f"# {measured.model}\n\n{measured.as_text()}\n\n{table}".encode())
-    done(5)
+        write(measured.report(), report, f"# {escape(measured.model)}\n\n{measured.as_text()}\n\n{table}")
     return measured
+
+
+# ---- stages
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What all stages work on: the model, real clips, their shape, how many to make, and the seed."""
+
+    model: Model
+    held: HeldOut
+    grid: ClipGrid
+    count: int
+    seed: int
+
+
+def stages_of(asked: Asked) -> list[Stage]:
+    """Return the stages; each may use the results of those before it."""
+    return [
+        Stage("clips", lambda tell, _: _made(asked, tell), dict[str, list[dict[str, Any]]], 5.0),
+        Stage("embeddings", lambda *_: _embeddings(asked), list[Embedding], 0.2),
+        Stage("comparison", lambda _, results: _compared(asked, results), list[Row], 4.0),
+        Stage("listening", lambda tell, _: _listening(asked, tell), list[Agreement], 3.0),
+        Stage("usefulness", lambda _, results: _usefulness(asked, _scores(results)), list[Use], 1.0),
+        Stage("copying", lambda _, results: _copying(asked, _scores(results)), Copying | None, 2.0),
+        Stage("audit", lambda _, results: _audit(asked, _scores(results)), Audit | None, 5.0),
+        Stage("exhibits", lambda tell, results: _exhibits(asked, results, tell), list[Shelf], 1.0),
+    ]
+
+
+def _depends_on(asked: Asked) -> dict[str, Any]:
+    """What all results follow from: weights, networks, options, real clips, training clips, and what hears them."""
+    digest = hashlib.sha256()
+    for clip in (*asked.held.clips, *asked.held.learnt):
+        digest.update(json.dumps(packed(clip)).encode())
+    config = asked.model.config.model_dump_json()
+    songs = [asked.held.songs, asked.held.learnt_songs]
+    real = [digest.hexdigest(), songs, roll_net.SHA256]
+    return {"model": asked.model.sha256, "config": config, "count": asked.count, "seed": asked.seed, "real": real}
+
+
+def packed(clip: Score) -> dict[str, Any]:
+    """Return a clip as plain values; `unpacked` is the way back."""
+    tracks = [
+        {
+            "name": track.name,
+            "program": track.program,
+            "is_drum": track.is_drum,
+            "notes": [list(note) for note in track.notes],
+        }
+        for track in clip.tracks
+    ]
+    changes = {name: [list(change) for change in getattr(clip, name)] for name in ("tempos", "metres", "keys")}
+    return {"resolution": clip.resolution, "tracks": tracks} | changes
+
+
+def unpacked(values: Mapping[str, Any]) -> Score:
+    """Return the clip that `packed` took apart."""
+    tracks = [
+        Track(Notes.from_list(track["notes"]), track["program"], track["is_drum"], track["name"])
+        for track in values["tracks"]
+    ]
+    return Score(
+        values["resolution"],
+        tuple(tracks),
+        tuple(Tempo(*change) for change in values["tempos"]),
+        tuple(Metre(*change) for change in values["metres"]),
+        tuple(Key(*change) for change in values["keys"]),
+    )
+
+
+def _made(asked: Asked, tell: Tell) -> dict[str, list[dict[str, Any]]]:
+    """The clips of the model, and of the same networks untrained."""
+    made = generate(asked.model, count=asked.count, seed=asked.seed)
+    tell(2, 3)
+    poor = generate(_untrained(asked.model, asked.seed), count=min(asked.count, N_POOR), seed=asked.seed)
+    return {"made": [packed(clip) for clip in made], "poor": [packed(clip) for clip in poor]}
+
+
+def _scores(results: Results, which: str = "made") -> list[Score]:
+    return [unpacked(values) for values in results["clips"][which]]
 
 
 def _plays(model: Model) -> bool:
@@ -213,36 +291,32 @@ def _plays(model: Model) -> bool:
     return isinstance(model.config.network, CellsConfig)
 
 
-def _real(model: Model, reference: Path | None, cache: Path) -> tuple[Clips, Clips | None]:
-    """Return held-out clips, and training clips where the run that made the model is at hand."""
-    config = fine(model.config)
-    kept = model.folder / REFERENCE
-    if reference is None and kept.is_dir():
-        corpus = CorpusConfig.model_validate_json((kept / "corpus.json").read_bytes())
-        return open_dataset(kept, config, corpus, "test"), None
-    if reference is None:
-        corpus = _own_corpus(model)
-        prepare(corpus, config, cache)
-        split = "test" if len(open_dataset(cache, config, corpus, "test")) else "valid"
-        return open_dataset(cache, config, corpus, split), open_dataset(cache, config, corpus, "train")
-    known = {song["sha256"] for song in model.card.get("summary", {}).get("songs", ()) if song["split"] == "train"}
-    whole = {"folder": str(reference), "valid_fraction": 0.0, "test_fraction": 0.0, "transpose": False}
-    corpus = CorpusConfig.model_validate(whole)
-    taken = prepare(corpus, config, cache)
-    dataset = open_dataset(cache, config, corpus, "train")
-    new = [taken.songs[dataset.song_of(i)]["sha256"] not in known for i in range(len(dataset))]
-    dataset.windows = dataset.windows[new]
-    if not len(dataset):
-        raise UsageError(f"{escape(reference)}: the model was trained on all these songs; expected songs new to it")
-    return dataset, None
+def _embeddings(asked: Asked) -> list[Embedding]:
+    """By what clips become vectors: the description, scaled by the real clips, and the network that only measures."""
+    names, values = describe(asked.held.clips, asked.grid, with_expression=_plays(asked.model))
+    scale = fit_scaler(values)._asdict() if len(values) else {}
+    return [embedding_of("score_desc", names, scale), Embedding(roll_net.NAME, roll_net.SHA256)]
 
 
-def _own_corpus(model: Model) -> CorpusConfig:
-    """Read the corpus section of the run that a model lies in."""
-    path = model.folder.parent / "recipe.yaml"
-    if not path.is_file():
-        raise UsageError(f"{model.name}: its training songs are not at hand; expected a reference folder of real songs")
-    return CorpusConfig.model_validate(recipes.read(path)["corpus"])
+def _compared(asked: Asked, results: Results) -> list[Row]:
+    made, poor, held = _scores(results), _scores(results, "poor"), asked.held
+    plays = _plays(asked.model)
+    return compare(made, held.clips, held.songs, asked.grid, poor=poor, with_expression=plays, seed=asked.seed)
+
+
+def _usefulness(asked: Asked, made: Sequence[Score]) -> list[Use]:
+    return list(usefulness_of_clips(made, asked.held.clips, asked.held.songs, asked.grid, seed=asked.seed))
+
+
+def _audit(asked: Asked, made: Sequence[Score]) -> Audit | None:
+    held = asked.held
+    material = Material(held.learnt, held.clips, made, held.learnt_songs, held.songs)
+    return audit_clips(material, asked.grid, seed=asked.seed) if held.learnt else None
+
+
+def _exhibits(asked: Asked, results: Results, tell: Tell) -> list[Shelf]:
+    made = _scores(results)
+    return exhibits_of(asked.model, made, asked.held, results["audit"], asked.grid, asked.seed, tell)
 
 
 def _untrained(model: Model, seed: int) -> Model:
@@ -252,35 +326,34 @@ def _untrained(model: Model, seed: int) -> Model:
     return Model(modules, model.config, {}, model.folder, device=model.device)
 
 
-def _listening(model: Model, real: Sequence[Score], songs: Sequence[int], grid: ClipGrid, seed: int) -> list[Agreement]:
+def _listening(asked: Asked, tell: Tell) -> list[Agreement]:
     """Let the model accompany real drums and bass (or the first pitched track), and test whether it hears them."""
+    model, grid, real, songs = asked.model, asked.grid, asked.held.clips, asked.held.songs
     if not isinstance(model.config.network, CellsConfig) or len(grid.roles) < 2:
         return []
-    given = [role for role in grid.roles if role in grid.drums or role.lower() == "bass"]
-    given = given if 0 < len(given) < len(grid.roles) else [grid.roles[0]]
+    given = given_roles(grid)
     rest = [role for role in grid.roles if role not in given]
     chosen = np.unique(np.linspace(0, len(real) - 1, min(N_LISTEN, len(real))).astype(int)).tolist()
     conditions = [real[i].with_tracks(tuple(track for track in real[i].tracks if track.name in given)) for i in chosen]
-    outputs = [accompany(model, clip, tracks=rest, count=1, seed=seed)[0] for clip in conditions]
+    outputs = []
+    for number, clip in enumerate(conditions, 1):
+        outputs.append(accompany(model, clip, tracks=rest, count=1, seed=asked.seed)[0])
+        tell(number, len(conditions) + 1)
     own = [songs[i] for i in chosen]
-    return listening(conditions, outputs, grid, given=given, songs=own, real=real, real_songs=songs, seed=seed)
+    facts = {"given": given, "songs": own, "real": real, "real_songs": songs, "seed": asked.seed}
+    return listening(conditions, outputs, grid, **facts)
 
 
-def _copying(made: Sequence[Score], real: Sequence[Score], learnt: Sequence[Score], grid: ClipGrid) -> Copying:
-    nearest = [nn_hamming(clips, learnt, grid).distance for clips in (made, real)]
-    sets = [quantised(clips, grid) for clips in (made, real, learnt)]
+def _copying(asked: Asked, made: Sequence[Score]) -> Copying | None:
+    learnt, grid = asked.held.learnt, asked.grid
+    if not learnt:
+        return None
+    learnt = learnt[:: max(1, len(learnt) // (4 * asked.count))]
+    nearest = [nn_hamming(clips, learnt, grid).distance for clips in (made, asked.held.clips)]
+    sets = [quantised(clips, grid) for clips in (made, asked.held.clips, learnt)]
     runs = [ngram(clips, sets[2], beat_resolution=grid.beat_resolution) for clips in sets[:2]]
     return Copying(
         distinct(made, grid),
         *(tuple(np.percentile(values, [1, 50]).tolist()) for values in nearest),
         *(tuple(np.percentile(values, [50, 99, 100]).tolist()) for values in runs),
     )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{escape(folder)}: {error.strerror or error}; expected a folder that can be written to"
-        ) from None

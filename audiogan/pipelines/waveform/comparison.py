@@ -11,23 +11,27 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 
 from audiogan.evaluation.distances import (
-    N_NEIGHBOURS,
     NOTHING,
     Distance,
     Neighbours,
     Scaler,
     diversity,
     frechet,
+    frechet_inf,
     kad_with_floor,
     neighbours,
     with_floor,
 )
 from audiogan.evaluation.intervals import Interval, bootstrap_mean
+from audiogan.evaluation.sample_sizes import least, why_refused
 from audiogan.pipelines.waveform.descriptors import Array
 from audiogan.pipelines.waveform.timbre_vector import scaled
 
 MIN_INSTRUMENTS = 4
 COLLAPSED = 0.25
+N_LIMITS = 10
+LEAST_LIMIT = 50
+SMALLER_IS_BETTER = frozenset({"kernel_distance", "frechet", "fd_inf", "ndb", "divergence"})
 EASY = frozenset({"diversity", "nearest_training_note", "copies", "broken_notes"})  # what any noise may pass
 
 
@@ -131,10 +135,7 @@ def mean_of(values: Array, groups: Sequence[object] | None = None, *, seed: int 
 def compare_sets(
     made: Array, real: Array, instruments: Sequence[object], poor: Array, scaler: Scaler, *, seed: int = 0
 ) -> list[Row]:
-    """Return distances between made and real notes, and shares by neighbours, at equal sizes.
-
-    Halves of the real notes are halves of their instruments; where there are fewer than four, notes stand alone, the
-    floor comes out too low, and nothing is judged.
+    """Return distances between made and real notes, and shares by neighbours, at equal sizes, by the timbre vector.
 
     Args:
         made, real, poor: `(note, descriptor)` of the model, held-out, and of an untrained model.
@@ -142,39 +143,89 @@ def compare_sets(
         scaler: Fitted on training notes.
         seed: Of the halves.
     """
+    x, y, anchor = (scaled(vectors, scaler) for vectors in (real, made, poor))
+    return compare_embedded(y, x, instruments, anchor, "timbre vector", seed=seed)
+
+
+def compare_embedded(
+    made: Array, real: Array, instruments: Sequence[object], poor: Array, form: str, *, seed: int = 0
+) -> list[Row]:
+    """Return the same of notes in any embedding.
+
+    Halves of the real notes are halves of their instruments; where there are fewer than four, notes stand alone, the
+    floor comes out too low, and nothing is judged. A figure that needs more notes is refused.
+
+    Args:
+        made, real, poor: `(note, feature)` of the model, held-out, and of an untrained model.
+        instruments: Of each real note.
+        form: Name of the embedding.
+        seed: Of the halves.
+    """
     few = len(set(instruments)) < MIN_INSTRUMENTS
     groups = range(len(real)) if few else instruments
     note = f"{len(set(instruments))} held-out instruments, {MIN_INSTRUMENTS} are needed" if few else ""
-    x, y, anchor = (scaled(vectors, scaler) for vectors in (real, made, poor))
-    found = {"kernel_distance": kad_with_floor(y, x, groups, poor=anchor, seed=seed)}
-    others = with_floor(_statistics, y, x, groups, poor=anchor, seed=seed)
+    found = {"kernel_distance": kad_with_floor(made, real, groups, poor=poor, seed=seed)}
+    others = with_floor(_statistics, made, real, groups, poor=poor, seed=seed)
     found |= dict(zip(("frechet", *Neighbours._fields, "diversity"), others, strict=True))
-    return [_set_row(name, distance, (len(made), len(real)), note) for name, distance in found.items()]
+    straight = with_floor(frechet_limit, made, real, groups, poor=poor, n_draws=N_LIMITS, seed=seed)
+    found["fd_inf"] = straight[0]
+    sizes, n_features = (len(made), len(real)), real.shape[1]
+    notes = dict.fromkeys(found, note) | {
+        "fd_inf": "; ".join(filter(None, (note, f"R² {straight[1].value.value:.2f}")))
+    }
+    return [
+        set_row(name, form, distance, sizes, notes[name], is_judged=not few, n_features=n_features)
+        for name, distance in found.items()
+    ]
 
 
 def _statistics(x: Array, y: Array) -> tuple[float, ...]:
-    # fewer items than neighbours: each share of balls would be 1 by construction
-    shares = neighbours(x, y) if len(x) > N_NEIGHBOURS else [math.nan] * len(Neighbours._fields)
-    return frechet(x, y), *shares, diversity(x, y)
+    n, d = x.shape
+    distance = frechet(x, y) if n >= least("frechet", n_features=d) else math.nan
+    shares = neighbours(x, y) if n >= least("coverage") else [math.nan] * len(Neighbours._fields)
+    return distance, *shares, diversity(x, y)
 
 
-def _set_row(name: str, distance: Distance, sizes: tuple[int, int], note: str) -> Row:
-    is_distance = name in ("kernel_distance", "frechet")
-    counted = f"{distance.n} against {distance.n}"
+def frechet_limit(x: Array, y: Array) -> tuple[float, float]:
+    """Return the Fréchet distance of endless sets and the R² of the line behind it; NaN from too few items."""
+    enough = len(x) >= max(least("fd_inf", n_features=x.shape[1]), LEAST_LIMIT)
+    return frechet_inf(x, y) if enough else (math.nan, math.nan)
+
+
+def set_row(
+    name: str,
+    form: str,
+    distance: Distance,
+    sizes: tuple[int, int],
+    note: str = "",
+    *,
+    is_judged: bool = True,
+    larger_is_better: bool | None = None,
+    n_features: int = 0,
+    n_classes: int = 0,
+) -> Row:
+    """Return the row of a statistic of sets, or a row that says why there is no figure.
+
+    Args:
+        name, form, note: As in `Row`.
+        distance: With its floor and ceiling.
+        sizes: Notes made and real.
+        is_judged: False where there is too little to judge by.
+        larger_is_better: Which way is better; None for what the name tells.
+        n_features, n_classes: Of the vectors, and that notes are put into: what the least number of notes depends on.
+    """
+    refused = why_refused(name, distance.n, n_features=n_features, n_classes=n_classes)
+    counted = refused or f"{distance.n} against {distance.n}"
     if name == "diversity" and distance.value.value < COLLAPSED:
         counted += "; collapsed"
-    return row(
-        name,
-        "timbre vector",
-        distance.value,
-        distance.floor,
-        distance.ceiling.value,
-        larger_is_better=not is_distance,
-        n=sizes[0],
-        n_real=sizes[1],
-        is_judged=not note,
-        note=f"{counted}; {note}" if note else counted,
+    value, floor, ceiling = (
+        (NOTHING, NOTHING, NOTHING) if refused else (distance.value, distance.floor, distance.ceiling)
     )
+    larger = name not in SMALLER_IS_BETTER if larger_is_better is None else larger_is_better
+    return row(
+        name, form, value, floor, ceiling.value, larger_is_better=larger, n=sizes[0], n_real=sizes[1],
+        is_judged=is_judged, note=f"{counted}; {note}" if note and not refused else counted,
+    )  # fmt: skip
 
 
 def copying_rows(made: Array, real: Array, learnt: Array, groups: Sequence[object], scaler: Scaler) -> list[Row]:

@@ -2,11 +2,13 @@
 
 The real notes come from the folder `reference` of a shipped model, from the run that made the model, or from any
 folder of recordings. Pitches and velocities of the generated notes are those of real ones. Everything else is in
-`comparison` (sets of notes, the table) and `listening` (does it do what it is told); `held_out` finds the real notes.
+`comparison` (sets of notes, the table) and `listening` (does it do what it is told); `held_out` finds the real notes,
+`exhibits` shows some. An evaluation is a list of stages (`stages_of`), so that it can be stopped and goes on.
 """
 
-import json
+import hashlib
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,19 @@ from typing import Any
 import numpy as np
 
 from audiogan.adversarial.runtime import seeded
-from audiogan.corpus.files import write_whole
 from audiogan.corpus.names import escape
-from audiogan.errors import OutputError
+from audiogan.evaluation.audit import Audit
+from audiogan.evaluation.curves import Curve, read_curves
 from audiogan.evaluation.distances import Scaler, fit_scaler
+from audiogan.evaluation.exhibit import Shelf
 from audiogan.evaluation.intervals import clopper_pearson
+from audiogan.evaluation.report import Report, write
+from audiogan.evaluation.rows import Embedding, ReportRow, embedding_of
+from audiogan.evaluation.stages import Stage, Tell, check_writable, run_stages
+from audiogan.evaluation.usefulness import Use
+from audiogan.evaluation.verdict import verdict
 from audiogan.pipeline import Model, Progress
+from audiogan.pipelines.waveform import note_net
 from audiogan.pipelines.waveform.comparison import (
     Row,
     compare_sets,
@@ -30,6 +39,8 @@ from audiogan.pipelines.waveform.comparison import (
     row,
     summary,
 )
+from audiogan.pipelines.waveform.exhibits import exhibits_of
+from audiogan.pipelines.waveform.hearing import hearing_rows
 from audiogan.pipelines.waveform.held_out import LEAST_NOTES, HeldOut, find
 from audiogan.pipelines.waveform.listening import (
     Judged,
@@ -37,16 +48,15 @@ from audiogan.pipelines.waveform.listening import (
     tuning_rows,
     velocity_rows,
 )
-from audiogan.pipelines.waveform.measuring import Measures, measure_made
 from audiogan.pipelines.waveform.networks import build
 from audiogan.pipelines.waveform.plan import Sheet
 from audiogan.pipelines.waveform.rebuilding import reconstruction_rows, way_rows
-from audiogan.pipelines.waveform.timbre import random_timbre
-from audiogan.pipelines.waveform.voice import Played
+from audiogan.pipelines.waveform.timbre_vector import NAMES
+from audiogan.pipelines.waveform.usefulness import usefulness_of_notes
 
 N_NOTES = 512
-N_POOR = 256
-SCHEMA = "audiogan/evaluation/1"
+TIMBRE_VECTOR = "timbre vector"
+_PARTS = frozenset({"rows", "audit", "shelves", "curves", "card", "embeddings", "usefulness"})
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,14 @@ class Measured:
         seed: Of the notes and resamples.
         n_generated, n_real, n_instruments: Notes made, real notes, and the instruments of those.
         scaled_on: What the scale of the timbre vector was fitted on.
+        split: Where the real notes come from.
         rows: The table.
+        embeddings: By what notes become vectors; the form of a row begins with its name.
+        usefulness: Whether the notes teach what recordings teach.
+        audit: Of copies; None where there was none.
+        shelves: To hear and see.
+        curves: Of the training, where the model lies in its run.
+        card: The model's.
     """
 
     model: str
@@ -68,14 +85,50 @@ class Measured:
     n_real: int
     n_instruments: int
     scaled_on: str
+    split: str
     rows: tuple[Row, ...]
+    embeddings: tuple[Embedding, ...]
+    usefulness: tuple[Use, ...] = ()
+    audit: Audit | None = None
+    shelves: tuple[Shelf, ...] = ()
+    curves: tuple[Curve, ...] = ()
+    card: Mapping[str, Any] | None = None
+
+    def report(self) -> Report:
+        """Return what goes into the report."""
+        facts = {name: value for name, value in vars(self).items() if name not in _PARTS}
+        rows = tuple(self._common(one) for one in self.rows)
+        beside = f"{self.n_generated} notes beside {self.n_real} real ones of {self.n_instruments} instruments"
+        return Report(
+            facts={"pipeline": "waveform"} | facts,
+            verdict=verdict(rows, self.audit, items="notes", beside=beside, card=self.card),
+            rows=rows,
+            tables={"usefulness": [one.as_json() for one in self.usefulness]},
+            audit=self.audit,
+            card=self.card or {},
+            shelves=self.shelves,
+            curves=self.curves,
+        )
+
+    def _common(self, one: Row) -> ReportRow:
+        """A row in the shape of every pipeline: what real notes reach is the floor."""
+        own = next((own for own in self.embeddings if one.form.startswith(own.name)), Embedding("", ""))
+        names = ("metric", "form", "value", "low", "high", "n", "n_real", "floor", "ceiling", "gap", "passes", "note")
+        return ReportRow(
+            **{name: getattr(one, name) for name in names},
+            column="",
+            real=one.floor,
+            real_low=one.floor_low,
+            real_high=one.floor_high,
+            split=self.split,
+            embedding=own.name,
+            embedding_sha256=own.sha256,
+            seed=self.seed,
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values; what does not exist is None."""
-        passed, judged = summary(self.rows)
-        facts = {name: value for name, value in vars(self).items() if name != "rows"}
-        rows = [one.to_json() for one in self.rows]
-        return {"schema": SCHEMA, "pipeline": "waveform"} | facts | {"passed": passed, "judged": judged, "rows": rows}
+        return self.report().as_json()
 
     def as_text(self) -> str:
         """Return the result in a few lines."""
@@ -88,6 +141,8 @@ class Measured:
                 one = named[metric]
                 name = metric.replace("_", " ")
                 lines.append(f"{name} ({one.form}): {one.value:.3g}; real {one.floor:.3g}, untrained {one.ceiling:.3g}")
+        if self.audit is not None:
+            lines.append(f"copies of training notes: {len(self.audit.copies)}, verdict: {self.audit.verdict}")
         return "\n".join(lines)
 
 
@@ -100,15 +155,15 @@ def evaluate(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Measured:
-    """Measure a model.
+    """Measure a model; one that was stopped while it wrote into `report` goes on where it was.
 
     Args:
         model: Trained networks.
         reference: Folder of recordings; None for the model's own held-out notes.
-        report: Folder for `report.json` and `report.md`; None for none.
+        report: Folder for `report.json`, `report.html` and `report.md`; None for none.
         count: Notes to generate, and most real notes to compare with; 8 or more.
         seed: The same seed makes the same notes and resamples.
-        progress: Called with stages done and their number.
+        progress: Called with per cent done and 100.
 
     Raises:
         UsageError: There are no real notes to compare with, or too few.
@@ -116,39 +171,77 @@ def evaluate(
         OutputError: The report cannot be written.
     """
     if report is not None:
-        _make_folder(report)  # before the minutes of work, not after
+        check_writable(report)  # before the minutes of work, not after
     count = max(count, LEAST_NOTES)
-    stages = (_set_rows, tuning_rows, velocity_rows, encoder_rows, reconstruction_rows, way_rows)
-    done = 1
-
-    def tell() -> None:
-        if progress is not None:
-            progress(done, len(stages) + 1)
-
     held = find(model, reference, count=count)
-    asked = Judged(model, untrained(model, seed), held, _scaler(held), seed, count)
-    rows: list[Row] = []
-    tell()
-    for stage in stages:
-        rows += stage(asked)
-        done += 1
-        tell()
-    scaled_on = f"{len(held.learnt)} training notes" if len(held.learnt) else "the held-out notes"
-    n_instruments = len(set(held.groups))
-    measured = Measured(model.name, model.sha256, seed, count, len(held), n_instruments, scaled_on, tuple(rows))
+    asked = Judged(model, untrained(model, seed), held, scaler_of(held), seed, count)
+    results = run_stages(stages_of(asked), report, _depends_on(asked), progress)
+    measured = Measured(
+        model=model.name,
+        sha256=model.sha256,
+        seed=seed,
+        n_generated=count,
+        n_real=len(held),
+        n_instruments=len(set(held.groups)),
+        scaled_on=f"{len(held.learnt)} training notes" if len(held.learnt) else "the held-out notes",
+        split="held out" if reference is None else "reference folder",
+        rows=tuple(one for name in ROWS for one in results[name]),
+        embeddings=(
+            embedding_of(TIMBRE_VECTOR, NAMES, asked.scaler._asdict()),
+            Embedding(note_net.NAME, note_net.SHA256),
+        ),
+        usefulness=tuple(results["usefulness"]),
+        audit=results.get("audit"),
+        shelves=tuple(results["exhibits"]),
+        curves=read_curves(model.folder.parent / "stats.jsonl"),
+        card=model.card,
+    )
     if report is not None:
-        _write(measured, report)
+        text = f"# {escape(measured.model)}\n\n{measured.as_text()}\n\n{markdown(measured.rows)}"
+        write(measured.report(), report, text)
     return measured
 
 
-def _scaler(held: HeldOut) -> Scaler:
+def stages_of(asked: Judged) -> list[Stage]:
+    """Return the stages: those of `ROWS`, then what has another shape. A stage `audit` is told in the report."""
+    stages = [Stage(name, _rows_by(ask, asked), list[Row], share) for name, (ask, share) in ROWS.items()]
+    stages.append(Stage("usefulness", lambda *_: list(usefulness_of_notes(asked)), list[Use], 1.0))
+    stages.append(Stage("exhibits", lambda tell, _: exhibits_of(asked, tell), list[Shelf], 1.0))
+    return stages
+
+
+def _rows_by(ask: Callable[[Judged, Tell], Sequence[Row]], asked: Judged) -> Callable[..., Sequence[Row]]:
+    return lambda tell, _: ask(asked, tell)
+
+
+def _depends_on(asked: Judged) -> dict[str, Any]:
+    """What all results follow from: weights, networks, options, the real notes and what hears them."""
+    held, digest = asked.held, hashlib.sha256()
+    for values in vars(held).values():
+        if isinstance(values, np.ndarray):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    config = asked.model.config.model_dump_json()
+    real = [digest.hexdigest(), *held.instruments, note_net.SHA256]
+    return {"model": asked.model.sha256, "config": config, "count": asked.count, "seed": asked.seed, "real": real}
+
+
+def scaler_of(held: HeldOut) -> Scaler:
+    """Return the scale of the timbre vector: of training notes, or where those are not at hand of the held-out ones."""
     return fit_scaler(held.learnt if len(held.learnt) >= LEAST_NOTES else held.vectors)
 
 
-def _set_rows(asked: Judged) -> list[Row]:
-    """Sets of notes against each other, copies, and broken notes."""
+def set_rows(asked: Judged, tell: Tell) -> list[Row]:
+    """Compare sets of notes with each other; count copies and broken notes.
+
+    Args:
+        asked: Model and held-out notes.
+        tell: Called with sets made and their number.
+    """
     held, seed = asked.held, asked.seed
-    made, poor = generated(asked, asked.model, asked.count), generated(asked, asked.poor, min(asked.count, N_POOR))
+    made = asked.made
+    tell(2, 4)
+    poor = asked.poor_made
+    tell(3, 4)
     rows = compare_sets(made.vectors, held.vectors, held.groups, poor.vectors, asked.scaler, seed=seed)
     if len(held.learnt) >= LEAST_NOTES:
         rows += copying_rows(made.vectors, held.vectors, held.learnt, held.groups, asked.scaler)
@@ -159,23 +252,6 @@ def _set_rows(asked: Judged) -> list[Row]:
         row("broken_notes", what, faults, ceiling=ceiling, larger_is_better=False, enough=0.0, n=len(made.is_faulty))
     )
     return only_of_likely(rows)
-
-
-def generated(asked: Judged, model: Model, n_notes: int) -> Measures:
-    """Make notes of random timbres at pitches and velocities of real notes, and describe them."""
-    held = asked.held
-    rng = np.random.default_rng(asked.seed)
-    turns = -(-n_notes // len(held))
-    chosen = np.concatenate([rng.permutation(len(held)) for _ in range(turns)])[:n_notes]
-    notes = [
-        Played(
-            random_timbre(model, asked.seed, number),
-            asked.into_range(float(held.pitch[place])),
-            float(np.clip(held.velocity[place], 0.0, 1.0)),
-        )
-        for number, place in enumerate(chosen.tolist())
-    ]
-    return measure_made(model, notes)
 
 
 def untrained(model: Model, seed: int) -> Model:
@@ -189,16 +265,18 @@ def untrained(model: Model, seed: int) -> Model:
     return Model(modules, model.config, {}, model.folder, pipeline=model.pipeline, device=model.device)
 
 
-def _write(measured: Measured, folder: Path) -> None:
-    write_whole(folder / "report.json", json.dumps(measured.as_json(), indent=1, allow_nan=False).encode())
-    text = f"# {escape(measured.model)}\n\n{measured.as_text()}\n\n{markdown(measured.rows)}"
-    write_whole(folder / "report.md", text.encode())
+def _quick(ask: Callable[[Judged], Sequence[Row]]) -> Callable[[Judged, Tell], Sequence[Row]]:
+    """A question that tells nothing of its progress."""
+    return lambda asked, _: ask(asked)
 
 
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"{escape(folder)}: {error.strerror or error}; expected a folder that can be written to"
-        ) from None
+ROWS: dict[str, tuple[Callable[[Judged, Tell], Sequence[Row]], float]] = {
+    "sets": (set_rows, 6.0),
+    "hearing": (_quick(hearing_rows), 1.0),
+    "tuning": (_quick(tuning_rows), 4.0),
+    "velocity": (_quick(velocity_rows), 2.0),
+    "encoder": (_quick(encoder_rows), 0.5),
+    "reconstruction": (_quick(reconstruction_rows), 2.0),
+    "way": (_quick(way_rows), 3.0),
+}
+"""The stages that give rows, by name, in the order of the table, with how long each takes beside the others."""

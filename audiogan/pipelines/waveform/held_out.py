@@ -1,13 +1,14 @@
 """Real notes that a model was not trained on: what a shipped model carries of them, and where others come from.
 
 The folder `reference` of a model is small: planes of some held-out notes, and of many more only the vector of
-descriptors, which is enough to compare sets; beside them vectors of training notes, for the scale and for copies. Other
-sources are the run that made the model, and any folder of sounds; both are prepared as for training.
+descriptors and the features of `note_net`, which is enough to compare sets; beside them those of training notes, for
+the scale, for bins and for copies. Features of another version of the network are not used: notes with planes are heard
+again. Other sources are the run that made the model, and any folder of sounds; both are prepared as for training.
 """
 
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -23,11 +24,13 @@ from audiogan.corpus.limits import LIMITS, refuse
 from audiogan.corpus.names import escape
 from audiogan.corpus.strict_json import parse_json
 from audiogan.errors import CorpusError, UsageError
+from audiogan.evaluation.splits import check_parted_as_before
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.dataset import Notes, open_dataset, prepare
 from audiogan.pipelines.waveform.descriptors import Array
-from audiogan.pipelines.waveform.measuring import measure
+from audiogan.pipelines.waveform.measuring import features_of, measure
+from audiogan.pipelines.waveform.note_net import N_FEATURES, SHA256
 from audiogan.pipelines.waveform.timbre_vector import NAMES
 
 REFERENCE = "reference"
@@ -35,6 +38,7 @@ N_PLANES, N_DESCRIBED, N_LEARNT = 64, 1024, 1024
 LEAST_NOTES = 8
 _SCHEMA = "audiogan/held-out-notes/1"
 _COLUMNS = ("pitch", "velocity", "gain", "instrument", "rms_db")
+_FEATURES = ("features", "learnt_features")
 Progress = Callable[[int, int], None]
 
 
@@ -49,6 +53,8 @@ class HeldOut:
         planes: `(k, plane, row, frame)` float16 of the first k notes.
         learnt: `(n, descriptor)` of training notes; none where those are not at hand.
         instruments: Their names.
+        features: `(k, 128)` of `note_net`, of the first k notes: of all, or of those with planes.
+        learnt_features: `(n, 128)` of training notes; none where those are not at hand.
     """
 
     pitch: Array
@@ -60,6 +66,8 @@ class HeldOut:
     planes: NDArray[np.float16]
     learnt: Array
     instruments: tuple[str, ...]
+    features: Array
+    learnt_features: Array
 
     def __len__(self) -> int:
         return len(self.pitch)
@@ -110,11 +118,13 @@ def take(notes: Notes, config: Config, *, n_planes: int, n_described: int, learn
         raise UsageError(f"{len(notes)} held-out notes; expected {LEAST_NOTES} or more to compare with")
     chosen = spread_over(notes.instrument, n_described)
     planes = np.asarray(notes.planes[notes.rows[chosen]])
-    found = measure(config, planes, notes.pitch[chosen])
-    vectors = np.zeros((0, len(NAMES)))
+    found = measure(config, planes, notes.pitch[chosen], with_features=True)
+    vectors, features = np.zeros((0, len(NAMES))), np.zeros((0, N_FEATURES))
     if learnt is not None and len(learnt):
         some = np.sort(spread_over(learnt.instrument, N_LEARNT))
-        vectors = measure(config, np.asarray(learnt.planes[learnt.rows[some]]), learnt.pitch[some]).vectors
+        known = np.asarray(learnt.planes[learnt.rows[some]])
+        beside = measure(config, known, learnt.pitch[some], with_features=True)
+        vectors, features = beside.vectors, beside.features
     numbers, instrument = np.unique(notes.instrument[chosen], return_inverse=True)
     return HeldOut(
         pitch=notes.pitch[chosen].astype(np.float64),
@@ -126,6 +136,8 @@ def take(notes: Notes, config: Config, *, n_planes: int, n_described: int, learn
         planes=planes[:n_planes],
         learnt=vectors,
         instruments=tuple(notes.instruments[number] for number in numbers),
+        features=found.features,
+        learnt_features=features,
     )
 
 
@@ -159,14 +171,16 @@ def _held_part(cache: Path) -> Notes:
 
 
 def save(held: HeldOut, folder: Path) -> None:
-    """Write notes: `notes.json`, `columns.npy`, `vectors.npy`, `learnt.npy`, `planes.npy`."""
+    """Write notes: `notes.json`, `columns.npy`, `vectors.npy`, `learnt.npy`, `planes.npy`, and the features."""
     folder.mkdir(parents=True, exist_ok=True)
     columns = np.stack([getattr(held, name) for name in _COLUMNS], axis=1)
     arrays = {"columns": columns, "vectors": held.vectors, "learnt": held.learnt}
     for name, values in arrays.items():
         _write_array(folder / f"{name}.npy", values.astype("<f4"))
-    _write_array(folder / "planes.npy", held.planes.astype("<f2"))
+    for name in ("planes", *_FEATURES):
+        _write_array(folder / f"{name}.npy", getattr(held, name).astype("<f2"))
     facts = {"schema": _SCHEMA, "columns": _COLUMNS, "descriptors": NAMES, "instruments": held.instruments}
+    facts |= {"note_net": SHA256}
     write_whole(folder / "notes.json", json.dumps(facts).encode("ascii"))
 
 
@@ -206,7 +220,26 @@ def load(folder: Path, config: Config) -> HeldOut:
         refuse("bad_config", f"{source}: columns out of range; expected what was written with the model")
     pitch, velocity, gain, _, rms_db = columns.T
     instruments = tuple(map(str, names))
-    return HeldOut(pitch, velocity, gain, instrument.astype(np.int64), rms_db, vectors, planes, learnt, instruments)
+    features = _features(folder, facts, config, planes, pitch, len(learnt))
+    return HeldOut(
+        pitch, velocity, gain, instrument.astype(np.int64), rms_db, vectors, planes, learnt, instruments, *features
+    )
+
+
+def _features(
+    folder: Path, facts: Mapping[str, object], config: Config, planes: NDArray, pitch: Array, n_learnt: int
+) -> tuple[Array, Array]:
+    """Return what `note_net` heard of the held-out and of the training notes, if it was this very network."""
+    if facts.get("note_net") != SHA256:
+        return features_of(config, planes, pitch[: len(planes)]), np.zeros((0, N_FEATURES))
+    found, known = (np.array(map_array(folder / f"{name}.npy"), dtype=np.float64) for name in _FEATURES)
+    if (found.shape, known.shape) != ((len(pitch), N_FEATURES), (n_learnt, N_FEATURES)):
+        refuse("bad_config", f"{escape(folder)}: features of other notes; expected {N_FEATURES} of each")
+    if not (np.isfinite(found).all() and np.isfinite(known).all()):
+        refuse(
+            "bad_config", f"{escape(folder)}: features that are no numbers; expected what was written with the model"
+        )
+    return found, known
 
 
 # ---- finding
@@ -232,7 +265,8 @@ def find(model: Model, reference: Path | None, *, count: int, progress: Progress
         cache = Path(folder)
         if reference is None:
             corpus = _own_corpus(model)
-            prepare(corpus, model.config, cache, progress=progress)
+            taken = prepare(corpus, model.config, cache, progress=progress)
+            check_parted_as_before(model.folder.parent, "instruments", taken.instruments)
             notes, learnt = _held_part(cache), Notes(cache, "train")
         else:
             notes, learnt = _new_notes(model, reference, cache, progress), None
@@ -241,7 +275,7 @@ def find(model: Model, reference: Path | None, *, count: int, progress: Progress
 
 def first_notes(held: HeldOut, count: int) -> HeldOut:
     """Return the first `count` notes; `spread_over` has put all instruments among them."""
-    names = ("pitch", "velocity", "gain", "instrument", "rms_db", "vectors", "planes")
+    names = ("pitch", "velocity", "gain", "instrument", "rms_db", "vectors", "planes", "features")
     return replace(held, **{name: getattr(held, name)[:count] for name in names})
 
 

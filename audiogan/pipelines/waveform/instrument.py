@@ -96,13 +96,14 @@ def write_instrument(
     centres = list(range(low + min(step // 2, high - low), high + 1, step))
     _make(folder / "samples")
     samples: list[Sample] = []
+    comment = f"made by audiogan {__version__}, model {escape(model.name)} {model.sha256[:12]}, seed {seed}"
     for key in centres:
         wanted = [(layer, take) for layer in range(len(layers)) for take in range(takes)]
         notes = [Played(_take(timbre, take, seed), float(key), layers[layer]) for layer, take in wanted]
         for (layer, take), planes in zip(wanted, make_planes(model, notes), strict=True):
             waveform = voice.note(planes, float(key), duration, seed=seed_of(seed, "noise", key, take))
             file = f"{stem}_{_key_name(key)}_v{layer + 1}" + (f"_t{take + 1}" if takes > 1 else "") + ".wav"
-            loop = _record(waveform, key, voice.sample_rate, folder / "samples" / file)
+            loop = _record(waveform, key, voice.sample_rate, folder / "samples" / file, comment)
             samples.append(Sample(key, layer, take, file, loop))
             if progress is not None:
                 progress(len(samples), len(centres) * len(wanted))
@@ -121,10 +122,10 @@ def write_instrument(
     }
 
 
-def _record(waveform: Waveform, key: int, sample_rate: int, path: Path) -> Loop | None:
+def _record(waveform: Waveform, key: int, sample_rate: int, path: Path, comment: str) -> Loop | None:
     """Write one sample and return its loop."""
     looped, loop = _looped(levelled(waveform), sample_rate, hz_of(key))
-    audio.write(looped[None], sample_rate, path, encoding="int24")
+    audio.write(looped[None], sample_rate, path, encoding="int24", comment=comment)
     return loop
 
 

@@ -19,7 +19,7 @@ from audiogan.pipelines.waveform.descriptors import NAN, Array
 from audiogan.pipelines.waveform.encoder import TimbreEncoder
 from audiogan.pipelines.waveform.held_out import HeldOut
 from audiogan.pipelines.waveform.intonation import Tuning, judges
-from audiogan.pipelines.waveform.measuring import measure, measure_made
+from audiogan.pipelines.waveform.measuring import Measures, measure, measure_made
 from audiogan.pipelines.waveform.obedience import (
     Leak,
     Retrieval,
@@ -31,6 +31,7 @@ from audiogan.pipelines.waveform.timbre import random_timbre
 from audiogan.pipelines.waveform.timbre_vector import place_of, scaled
 from audiogan.pipelines.waveform.voice import Played
 
+N_POOR = 256
 N_TUNED, N_POOR_TUNED, N_REAL_TUNED = 160, 48, 160
 N_VELOCITIES, N_VELOCITY_TIMBRES = 5, 24
 FAR_SEMITONES = 4.0
@@ -68,6 +69,34 @@ class Judged:
     def real(self) -> Array:
         """`(note, descriptor)` of real notes, scaled."""
         return scaled(self.held.vectors, self.scaler)
+
+    @cached_property
+    def made_notes(self) -> list[Played]:
+        """`count` notes of random timbres, at pitches and velocities of real notes."""
+        return self._notes(self.model, self.count)
+
+    @cached_property
+    def made(self) -> Measures:
+        """What `made_notes` sound like, made once for all questions about sets."""
+        return measure_made(self.model, self.made_notes, with_features=True)
+
+    @cached_property
+    def poor_made(self) -> Measures:
+        """The first of the same of the untrained model, `N_POOR` at most."""
+        return measure_made(self.poor, self._notes(self.poor, min(self.count, N_POOR)), with_features=True)
+
+    def _notes(self, model: Model, n_notes: int) -> list[Played]:
+        held, rng = self.held, np.random.default_rng(self.seed)
+        turns = -(-n_notes // len(held))
+        chosen = np.concatenate([rng.permutation(len(held)) for _ in range(turns)])[:n_notes]
+        return [
+            Played(
+                random_timbre(model, self.seed, number),
+                self.into_range(float(held.pitch[place])),
+                float(np.clip(held.velocity[place], 0.0, 1.0)),
+            )
+            for number, place in enumerate(chosen.tolist())
+        ]
 
 
 # ---- tuning

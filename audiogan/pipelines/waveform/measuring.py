@@ -16,6 +16,7 @@ from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.config import Config
 from audiogan.pipelines.waveform.descriptors import Array
 from audiogan.pipelines.waveform.intonation import Judge, Tuning
+from audiogan.pipelines.waveform.note_net import N_FEATURES, embed
 from audiogan.pipelines.waveform.timbre_vector import NAMES, describe
 from audiogan.pipelines.waveform.voice import Played, make_planes, represent
 
@@ -32,12 +33,14 @@ class Measures(NamedTuple):
         rms_db: `(note,)` level in dB of the note with its peak at `PEAK`, over the time it is heard.
         is_faulty: `(note,)`: silent, not finite, or with a mean beyond 0.01.
         tunings: By judge, one for each note; None where the judge cannot tell.
+        features: `(note, 128)` of the network that hears notes; no rows unless they were asked for.
     """
 
     vectors: Array
     rms_db: Array
     is_faulty: NDArray[np.bool_]
     tunings: dict[str, list[Tuning | None]]
+    features: Array
 
 
 @torch.no_grad()
@@ -54,7 +57,12 @@ def sound(config: Config, planes: NDArray[np.floating], pitch: float) -> NDArray
 
 
 def measure(
-    config: Config, planes: NDArray[np.floating], pitch: NDArray[np.floating], judges: dict[str, Judge] | None = None
+    config: Config,
+    planes: NDArray[np.floating],
+    pitch: NDArray[np.floating],
+    judges: dict[str, Judge] | None = None,
+    *,
+    with_features: bool = False,
 ) -> Measures:
     """Sound and describe notes.
 
@@ -63,13 +71,34 @@ def measure(
         planes: `(note, plane, row, frame)`.
         pitch: `(note,)` MIDI.
         judges: Of the tuning, by name; without them nobody judges it.
+        with_features: Let `note_net` hear them too.
     """
-    return _gathered(config, zip(planes, pitch.tolist(), strict=True), judges or {})
+    return _gathered(config, zip(planes, pitch.tolist(), strict=True), judges or {}, with_features)
 
 
-def measure_made(model: Model, notes: Sequence[Played], judges: dict[str, Judge] | None = None) -> Measures:
+def measure_made(
+    model: Model, notes: Sequence[Played], judges: dict[str, Judge] | None = None, *, with_features: bool = False
+) -> Measures:
     """Let a model make notes, then sound and describe them."""
-    return _gathered(model.config, _made(model, notes), judges or {})
+    return _gathered(model.config, _made(model, notes), judges or {}, with_features)
+
+
+def features_of(config: Config, planes: NDArray[np.floating], pitch: NDArray[np.floating]) -> Array:
+    """Sound notes and let `note_net` hear them, no more.
+
+    Args:
+        config: The model's.
+        planes: `(note, plane, row, frame)`.
+        pitch: `(note,)` MIDI.
+
+    Returns:
+        `(note, 128)`.
+    """
+    found = [
+        embed(_checked(sound(config, note, hz))[0], config.sample_rate)
+        for note, hz in zip(planes, pitch.tolist(), strict=True)
+    ]
+    return np.array(found).reshape(-1, N_FEATURES)
 
 
 def _made(model: Model, notes: Sequence[Played]) -> Iterator[tuple[NDArray[np.float32], float]]:
@@ -80,9 +109,13 @@ def _made(model: Model, notes: Sequence[Played]) -> Iterator[tuple[NDArray[np.fl
 
 
 def _gathered(
-    config: Config, notes: "Iterator[tuple[NDArray, float]] | zip[tuple[NDArray, float]]", judges: dict[str, Judge]
+    config: Config,
+    notes: "Iterator[tuple[NDArray, float]] | zip[tuple[NDArray, float]]",
+    judges: dict[str, Judge],
+    with_features: bool,
 ) -> Measures:
     vectors: list[Array] = []
+    features: list[Array] = []
     levels: list[float] = []
     faults: list[bool] = []
     tunings: dict[str, list[Tuning | None]] = {name: [] for name in judges}
@@ -92,10 +125,13 @@ def _gathered(
         faults.append(is_faulty)
         vectors.append(_quietly(describe, whole, config.sample_rate, hz_of(pitch)))
         levels.append(rms_db(whole))
+        if with_features:
+            features.append(embed(whole, config.sample_rate))
         for name, judge in judges.items():
             tunings[name].append(judge(whole, config.sample_rate, hz_of(pitch)))
     table = np.array(vectors).reshape(-1, len(NAMES))
-    return Measures(table, np.array(levels), np.array(faults, dtype=bool), tunings)
+    heard = np.array(features).reshape(-1, N_FEATURES)
+    return Measures(table, np.array(levels), np.array(faults, dtype=bool), tunings, heard)
 
 
 def _quietly(function: Callable[..., Array], *values: object) -> Array:

@@ -45,13 +45,18 @@ class Sound:
         return len(self.waveform) / self.sample_rate
 
 
-def write(sound: Sound, path: Path) -> None:
+def write(sound: Sound, path: Path, *, comment: str | None = None) -> None:
     """Write a sound as 24-bit WAV, or FLAC where the name ends in `.flac`, whole or not at all.
+
+    Args:
+        sound: To write.
+        path: The file to make.
+        comment: What the file says about itself, for example what made it.
 
     Raises:
         OutputError: The place cannot be written.
     """
-    audio.write(sound.waveform[None], sound.sample_rate, path, encoding="int24")
+    audio.write(sound.waveform[None], sound.sample_rate, path, encoding="int24", comment=comment)
 
 
 def check_rate(sample_rate: int | None, own: int) -> int:

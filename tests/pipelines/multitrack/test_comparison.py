@@ -128,7 +128,7 @@ def test_all_clips_are_measured_on_the_grid() -> None:
 
     played = [Score(480, tuple(late(track) for track in clip.tracks)) for clip in REFERENCE[:24]]
     for row in compare(played, REFERENCE[:24], SONGS[:24], GRID, n_draws=5, with_expression=False):
-        if row.form != "correct" or row.column != "score_desc":
+        if row.column not in ("score_desc", "roll_net") and row.form != "spread":
             assert row.value == pytest.approx(row.reference, nan_ok=True), row.metric
 
 

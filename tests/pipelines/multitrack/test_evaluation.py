@@ -2,17 +2,22 @@
 
 import hashlib
 import json
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from audiogan.corpus import midi
-from audiogan.corpus.score import Metre, Notes, Score, Tempo, Track
-from audiogan.errors import OutputError, UsageError
+from audiogan.corpus.score import Key, Metre, Notes, Score, Tempo, Track
+from audiogan.errors import CorpusError, OutputError, UsageError
+from audiogan.evaluation.rows import ReportRow
 from audiogan.pipeline import Model
+from audiogan.pipelines.multitrack import evaluation
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
-from audiogan.pipelines.multitrack.evaluation import Measured, clip_grid, evaluate, hold_out
+from audiogan.pipelines.multitrack.evaluation import Measured, evaluate, packed, unpacked
+from audiogan.pipelines.multitrack.held_out import clip_grid, hold_out
 from audiogan.pipelines.multitrack.networks import build
 
 CONFIG = Config.model_validate(
@@ -26,7 +31,7 @@ CONFIG = Config.model_validate(
         },
     }
 )  # fmt: skip
-N_SONGS = 5
+N_SONGS, COUNT = 5, 16
 
 
 def song(seed: int) -> Score:
@@ -61,7 +66,7 @@ def measured(songs: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Mea
     told: list[tuple[int, int]] = []
     report = tmp_path_factory.mktemp("report") / "new"
     model = untrained(songs)
-    found = evaluate(model, reference=songs, report=report, count=12, progress=lambda n, of: told.append((n, of)))
+    found = evaluate(model, reference=songs, report=report, count=COUNT, progress=lambda n, of: told.append((n, of)))
     return found, report, told
 
 
@@ -75,8 +80,8 @@ def test_clip_grid_follows_the_model() -> None:
 
 def test_an_untrained_model_is_told_from_music(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:
     found = measured[0]
-    assert found.n_generated == 12
-    assert found.n_real == 12
+    assert found.n_generated == COUNT
+    assert found.n_real == 15
     kad = found.rows[0]
     assert kad.metric == "kad"
     assert not kad.passes
@@ -93,7 +98,86 @@ def test_report_and_progress(measured: tuple[Measured, Path, list[tuple[int, int
     assert stored["judged"] >= stored["passed"]
     assert "| metric |" in (report / "report.md").read_text()
     assert found.as_text().splitlines()[0] in (report / "report.md").read_text()
-    assert told == [(n, 5) for n in range(1, 6)]
+    assert [done for done, of in told if of == 100] == sorted({done for done, _ in told})
+    assert told[-1] == (100, 100)
+
+
+def test_the_page_lets_hear_and_see(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:
+    found, report, _ = measured
+    assert [len(shelf.exhibits) for shelf in found.shelves] == [8, 10, 5, 0]  # no audit, so no closest pairs
+    page = (report / "report.html").read_text()
+    assert page.count("<audio") == page.count("<img") == page.count(".mid") == 23
+    clip = found.shelves[1].exhibits[0]
+    assert midi.parse(clip.midi)[0].n_notes == int(clip.caption.split()[0])
+    assert [name for name, _ in clip.legend]
+
+
+def test_rows_come_in_the_shape_of_every_pipeline(measured: tuple[Measured, Path, list[tuple[int, int]]]) -> None:
+    stored = json.loads((measured[1] / "report.json").read_text())
+    rows = {(one["metric"], one["form"], one["column"]): one for one in stored["rows"]}
+    kad = rows["kad", "correct", "score_desc"]
+    assert list(kad) == [one.name for one in fields(ReportRow)]
+    assert kad["embedding"] == "score_desc"
+    assert len(kad["embedding_sha256"]) == len(rows["kad", "correct", "roll_net"]["embedding_sha256"]) == 64
+    assert kad["split"] == "reference folder"
+    assert rows["eb", "correct", "bass"]["counted"]
+    assert not rows["eb", "correct", "mean"]["counted"]
+    assert stored["judged"] == sum(one["counted"] and one["passes"] is not None for one in stored["rows"])
+    assert stored["listening"][0]["name"] == "pitch_classes"
+
+
+def test_a_clip_comes_back_as_it_was() -> None:
+    clip = song(0)
+    assert unpacked(json.loads(json.dumps(packed(clip)))) == clip
+    keyed = replace(clip, keys=(Key(0, 2, True),), tracks=(*clip.tracks, Track(Notes.from_list([]), 5, False, "none")))
+    assert unpacked(json.loads(json.dumps(packed(keyed)))) == keyed
+
+
+def test_a_killed_evaluation_goes_on_and_tells_the_same(
+    songs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = untrained(songs)
+
+    def run(folder: str) -> None:
+        evaluate(model, reference=songs, report=tmp_path / folder, count=8)
+
+    run("straight")
+    made: list[int] = []
+    generate, exhibit = evaluation.generate, evaluation.exhibits_of
+
+    def count(*given: Any, **options: Any) -> list[Score]:
+        made.append(options["count"])
+        return generate(*given, **options)
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluation, "generate", count)
+    monkeypatch.setattr(evaluation, "exhibits_of", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run("stopped")
+    assert made == [8, 8]
+    assert not list((tmp_path / "stopped").glob("report.*"))
+    monkeypatch.setattr(evaluation, "exhibits_of", exhibit)
+    run("stopped")
+    assert made == [8, 8]  # the clips were kept
+    for name in ("report.html", "report.json", "report.md"):
+        assert (tmp_path / "straight" / name).read_bytes() == (tmp_path / "stopped" / name).read_bytes(), name
+    assert not (tmp_path / "stopped" / ".evaluation").exists()
+
+
+def test_a_corpus_that_is_parted_otherwise_now_is_refused(songs: Path, tmp_path: Path) -> None:
+    (tmp_path / "recipe.yaml").write_text(
+        f"pipeline: multitrack\ncorpus: {{folder: {json.dumps(str(songs))}, valid_fraction: 0.8}}\n"
+    )
+    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(songs.iterdir())]
+    listed = [{"name": "a", "sha256": digest, "split": "train"} for digest in digests]
+    (tmp_path / "corpus.json").write_text(json.dumps({"songs": listed}))
+    with pytest.raises(CorpusError, match="the corpus has changed since; 4 of the songs now held out were trained on"):
+        evaluate(untrained(tmp_path), count=8)
+    (tmp_path / "corpus.json").write_text("{}")
+    with pytest.raises(CorpusError, match="no list of songs"):
+        evaluate(untrained(tmp_path), count=8)
 
 
 def test_songs_it_was_trained_on_are_left_out(songs: Path) -> None:
@@ -110,7 +194,13 @@ def test_the_run_that_made_the_model_gives_the_songs(songs: Path, tmp_path: Path
     (tmp_path / "recipe.yaml").write_text(
         f"pipeline: multitrack\ncorpus: {{folder: {json.dumps(str(songs))}, valid_fraction: 0.8}}\n"
     )
+    lines = [json.dumps({"step": step, "score/distance": 1 / (1 + step)}) for step in range(5)]
+    (tmp_path / "stats.jsonl").write_text("\n".join(lines))
     found = evaluate(untrained(tmp_path), count=8)
+    assert [curve.name for curve in found.curves] == ["score/distance"]
+    assert found.audit is not None
+    assert found.shelves[3].heading == "The closest pairs"
+    assert len(found.shelves[3].exhibits) == 2 * min(5, len(found.audit.pairs)) > 0
     assert found.copying is not None
     assert found.copying.n_distinct <= 8
     assert len(found.copying.longest_run) == 3

@@ -1,5 +1,7 @@
 """Known musical answers, worked out by hand."""
 
+from itertools import permutations
+
 import numpy as np
 import pytest
 
@@ -237,6 +239,40 @@ def test_other_roles_and_metres() -> None:
     assert rows["td"].columns == ("lead-pad",)
     assert rows["dp8"].columns == ("kit",)
     assert measure([score], ClipGrid(roles=("pad",), drums=()))["td"].columns == ()
+
+
+def in_bars(*pitches: int) -> Score:
+    """Return a clip whose bars hold four notes of one pitch each; 0 for a silent bar."""
+    notes = [
+        (bar * BAR + 4 * beat, bar * BAR + 4 * beat + 2, p) for bar, p in enumerate(pitches) if p for beat in range(4)
+    ]
+    return clip(piano=notes)
+
+
+@pytest.mark.parametrize(
+    ("pitches", "expected"),
+    [
+        ((60, 60, 62, 62), 0.4),  # of five near pairs two are equal, the far one is not
+        ((60, 62, 60, 62), 0.4),
+        ((60, 62, 62, 60), 0.2 - 1),
+        ((60, 60, 60, 60), 0.0),
+        ((60, 60, 0, 0), 0.25),  # the pair of silent bars does not count
+    ],
+)
+def test_order_of_bars(pitches: tuple[int, ...], expected: float) -> None:
+    assert value("bar_order", "piano", in_bars(*pitches)) == pytest.approx(expected)
+
+
+def test_bars_in_every_order_cancel() -> None:
+    orders = [in_bars(*order) for order in permutations((60, 60, 62, 64))]
+    assert value("bar_order", "piano", *orders) == pytest.approx(0, abs=1e-12)
+    assert np.isnan(value("bar_order", "bass", *orders))
+
+
+def test_two_bars_have_no_order() -> None:
+    row = measure([in_bars(60, 62)], ClipGrid(n_bars=2))["bar_order"]
+    assert "three are needed" in row.note
+    assert np.isnan(row.value()).all()
 
 
 def test_values_are_ratios_of_sums() -> None:

@@ -38,6 +38,8 @@ def by_metric(rows: list[Row]) -> dict[str, Row]:
 def test_notes_of_the_same_distribution_are_like_real_ones() -> None:
     rows = by_metric(compare_sets(notes(3), REAL, GROUPS, POOR, SCALER))
     assert all(one.passes for one in rows.values())
+    assert "R²" in rows["fd_inf"].note
+    assert rows["fd_inf"].value < rows["frechet"].value
     assert abs(rows["kernel_distance"].gap) < 0.05
     assert rows["coverage"].value == pytest.approx(0.97, abs=0.04)
     assert rows["diversity"].value == pytest.approx(1.0, abs=0.05)
@@ -58,6 +60,21 @@ def test_shifted_and_collapsed_notes_are_not() -> None:
 def test_too_few_instruments_are_told_and_not_judged() -> None:
     rows = compare_sets(notes(3), REAL, [0, 1] * (len(REAL) // 2), POOR, SCALER)
     assert all(one.passes is None and "2 held-out instruments" in one.note for one in rows)
+
+
+def test_too_few_notes_are_refused() -> None:
+    made, some = notes(3), notes(0, n=24)
+    rows = by_metric(compare_sets(made, some, list(range(12)) * 2, POOR, SCALER))
+    for metric, needed in (("coverage", 15), ("recall", 15), ("fd_inf", 35)):
+        assert math.isnan(rows[metric].value)
+        assert rows[metric].note == f"refused: 12 items against as many, {needed} are needed"
+        assert rows[metric].passes is None
+    assert math.isfinite(rows["frechet"].value)  # 7 would do for six features
+    assert math.isfinite(rows["kernel_distance"].value)
+    for one in compare_sets(made, some[:12], list(range(12)), POOR, SCALER):  # halves of six
+        assert math.isnan(one.value) and math.isnan(one.floor) and math.isnan(one.ceiling)
+        assert one.passes is None
+        assert one.note.startswith("refused: 6 items")
 
 
 def test_copies_are_hinted_at() -> None:

@@ -10,6 +10,7 @@ import pytest
 from audiogan.errors import CorpusError, UsageError
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.held_out import HeldOut, find, first_notes, hold_out, load, save, spread_over
+from audiogan.pipelines.waveform.note_net import N_FEATURES
 from audiogan.pipelines.waveform.timbre_vector import NAMES
 from tests.pipelines.waveform.instruments import CONFIG, model_of, write_cache
 
@@ -38,7 +39,8 @@ def test_only_held_out_instruments_are_kept_and_few_planes(kept: tuple[HeldOut, 
     assert len(held) == 20
     assert held.planes.shape == (10, *CONFIG.represent().shape)
     assert np.isfinite(held.vectors).all()
-    assert len(held.learnt)
+    assert len(held.learnt) == len(held.learnt_features)
+    assert held.features.shape == (20, N_FEATURES)
     assert sum(path.stat().st_size for path in (folder / "reference").iterdir()) < 2e6
 
 
@@ -47,6 +49,8 @@ def test_what_is_kept_comes_back(kept: tuple[HeldOut, Path]) -> None:
     again = load(folder / "reference", CONFIG)
     for name in ("pitch", "velocity", "gain", "instrument", "rms_db", "vectors", "learnt", "planes"):
         np.testing.assert_allclose(getattr(again, name), getattr(held, name), rtol=1e-5, atol=1e-5)
+    for name in ("features", "learnt_features"):
+        np.testing.assert_allclose(getattr(again, name), getattr(held, name), rtol=2e-3, atol=2e-3)
     assert again.instruments == held.instruments
     assert np.isfinite(again.level_db).all()
 
@@ -93,6 +97,25 @@ def test_notes_of_another_version_or_model_are_refused(kept: tuple[HeldOut, Path
         load(tmp_path / "rows", CONFIG)
     with pytest.raises(CorpusError):
         load(tmp_path / "nowhere", CONFIG)
+
+
+def test_features_of_another_network_are_not_used(kept: tuple[HeldOut, Path], tmp_path: Path) -> None:
+    held, _ = kept
+    save(held, tmp_path)
+    np.save(tmp_path / "features.npy", np.ones((20, N_FEATURES), np.float16))
+    spoil(tmp_path, note_net="another")
+    again = load(tmp_path, CONFIG)  # notes with planes are heard again
+    np.testing.assert_allclose(again.features, held.features[:10], rtol=0.02, atol=0.02)
+    assert again.learnt_features.shape == (0, N_FEATURES)
+    assert len(first_notes(again, 5).features) == 5
+
+
+@pytest.mark.parametrize("broken", [np.ones((19, N_FEATURES)), np.full((20, N_FEATURES), np.nan)])
+def test_broken_features_are_refused(kept: tuple[HeldOut, Path], tmp_path: Path, broken: np.ndarray) -> None:
+    save(kept[0], tmp_path)
+    np.save(tmp_path / "features.npy", broken.astype(np.float16))
+    with pytest.raises(CorpusError, match="features"):
+        load(tmp_path, CONFIG)
 
 
 def test_pickles_are_refused(kept: tuple[HeldOut, Path], tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""What an owner of songs can find out about a model: whether new clips are theirs, and whether it learnt from them.
+
+The owner's songs stand where an audit of the model has its training songs. Honest clips are those that were held out
+from the model, whose distances to the owner's clips set the limits; planted clips of the owner show whether a copy
+would be found at all.
+"""
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiogan.corpus.score import Score
+from audiogan.evaluation.audit import Material, Owned
+from audiogan.evaluation.fingerprints import FILE, Fingerprints, load
+from audiogan.pipeline import Model
+from audiogan.pipelines.multitrack.auditing import audit_clips, closest_pairs, views_of
+from audiogan.pipelines.multitrack.config import Config, CorpusConfig
+from audiogan.pipelines.multitrack.dataset import Clips, Summary, open_dataset, prepare
+from audiogan.pipelines.multitrack.fingerprinting import BARS, compare_fingerprints
+from audiogan.pipelines.multitrack.grid import ClipGrid
+from audiogan.pipelines.multitrack.held_out import clip_grid, clips_of, find, fine
+from audiogan.pipelines.multitrack.synthesis import generate
+
+EVERY_CLIP = {
+    "valid_fraction": 0.0, "test_fraction": 0.0, "transpose": False, "max_refused": 1.0,
+    "min_tracks": 1, "min_drum_onsets": 0, "min_bass_onsets": 0,
+}  # fmt: skip
+MEMBER_SHARE = 0.5
+N_HONEST = 2000
+
+
+def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Owned:
+    """Compare new clips of a model with every clip of a folder of songs.
+
+    Args:
+        model: Trained networks.
+        folder: The owner's songs.
+        count: Clips to make.
+        seed: The same seed makes the same clips, plants and halves.
+
+    Raises:
+        CorpusError: No song of the folder can be used.
+        UsageError: No held-out songs of the model are at hand.
+    """
+    config, grid = fine(model.config), clip_grid(model.config)
+    held_out = find(model, None, count=N_HONEST)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
+        cache = Path(place)
+        corpus = CorpusConfig.model_validate({"folder": str(folder), **EVERY_CLIP})
+        summary = prepare(corpus, config, cache)
+        owned = open_dataset(cache, config, corpus, "train")
+        clips, songs = clips_of(owned, len(owned))
+        names = [f"{summary.songs[song]['name']}, bar {bar + 1}" for song, bar in _places(owned)]
+    made = generate(model, count=count, seed=seed)
+    material = _without_own(Material(clips, held_out.clips, made, songs, held_out.songs), grid)
+    found = audit_clips(material, grid, seed=seed)
+    members = _members(model, summary, clips, songs)
+    return Owned(found, closest_pairs(found, material), names, len(set(songs)), summary.refused, members)
+
+
+def _without_own(material: Material[Score], grid: ClipGrid) -> Material[Score]:
+    """Leave out held-out songs that are the owner's: those with a clip equal to one of theirs."""
+    numbers = np.asarray(material.held_out_groups)
+    distances = views_of(grid)[0].nearest(material.held_out, material.learnt).distance
+    kept = np.flatnonzero(~np.isin(numbers, numbers[distances <= 0])).tolist()
+    return material._replace(
+        held_out=[material.held_out[place] for place in kept], held_out_groups=numbers[kept].tolist()
+    )
+
+
+def _places(clips: Clips) -> list[tuple[int, int]]:
+    """Song and first bar of every clip."""
+    return [(clips.song_of(number), int(clips.windows[number][1])) for number in range(len(clips))]
+
+
+def _members(
+    model: Model, summary: Summary, clips: Sequence[Score], songs: Sequence[int]
+) -> dict[str, Mapping[str, Any]]:
+    """Songs that the model learnt from: by hash on the card, or by marks of more than half of their clips."""
+    listed = model.card.get("summary", {}).get("songs", ())
+    learnt = {song["sha256"] for song in listed if song.get("split") == "train"}
+    path = model.folder / FILE
+    shares = _shares_marked(model.config, load(path), clips, songs) if path.is_file() else {}
+    found = {}
+    for number in sorted(set(songs)):
+        song = summary.songs[number]
+        by_hash, share = song["sha256"] in learnt, shares.get(number, 0.0)
+        if by_hash or share > MEMBER_SHARE:
+            found[song["name"]] = {"by_hash": by_hash, "share_of_clips_marked": round(share, 4)}
+    return found
+
+
+def _shares_marked(
+    config: Config, marks: Fingerprints, clips: Sequence[Score], songs: Sequence[int]
+) -> dict[int, float]:
+    limit = marks.limits.get(BARS, -np.inf)  # a song that quotes another's melody is not that song
+    near = compare_fingerprints(config, clips, marks)[BARS] <= limit
+    shares: dict[int, list[bool]] = {}
+    for song, is_near in zip(songs, near, strict=True):
+        shares.setdefault(song, []).append(bool(is_near))
+    return {song: sum(own) / len(own) for song, own in shares.items()}
