@@ -101,9 +101,10 @@ def fit_steps(
     parts = list(itertools.pairwise(boundaries))
     per_step = 0.0
     for first, last in parts:
-        # Past the opening steps, in which a game may let one phase move a hundred times.
+        # Past the opening steps, in which a game may let one phase move a hundred times; the step after the first is a
+        # multiple of 16, so that what is due at every k-th step, and may be compiled then, is met while warming up.
         begin, end = math.ceil(first * REHEARSAL_STEPS), math.ceil(last * REHEARSAL_STEPS) - MOST_REHEARSED_STEPS
-        start = min(begin + 1001, max(begin, end), REHEARSAL_STEPS - MOST_REHEARSED_STEPS)
+        start = min(begin + 1007, max(begin, end), REHEARSAL_STEPS - MOST_REHEARSED_STEPS)
         per_step += (last - first) * _seconds_per_step(rehearse(start), REHEARSED_SHARE * seconds / len(parts), slowest)
     left = max(0.5 * seconds, seconds - slowest(time.monotonic() - began))
     return max(1, int(left / per_step))

@@ -82,7 +82,10 @@ class Compilable:
 
     def _passes(self, kind: Kind, inputs: Sequence[Tensor | None]) -> bool:
         """Test a kind of call; one that fails leaves the whole function plain."""
-        reason = "meet inputs of too many shapes" if len(self._passed) >= MOST_KINDS else self._fault(inputs)
+        try:
+            reason = "meet inputs of too many shapes" if len(self._passed) >= MOST_KINDS else self._fault(inputs)
+        except torch.OutOfMemoryError:
+            reason = "leave no memory for their test"  # the plain call that follows may still fit
         if reason:
             self.refuse()
             logger.warning("compiled calls of %s %s; plain ones are used", self.name, reason)
@@ -93,8 +96,8 @@ class Compilable:
     def _fault(self, inputs: Sequence[Tensor | None]) -> str:
         """Return what is wrong with the compiled function, nothing where it does what the plain one does."""
         device = next(x.device.type for x in inputs if x is not None)
-        plain, allowed = self._outcome(self.function, inputs), TOLERANCE
         try:
+            plain, allowed = self._outcome(self.function, inputs), TOLERANCE
             if self._compiled is None:
                 # Static shapes: sizes found to vary would make a resumed run compile otherwise than a whole one.
                 self._compiled = torch.compile(self.function, backend=self._backend, dynamic=False)

@@ -78,9 +78,8 @@ def fastest(
 def _seconds(phase: Phase, move: Callable[[Phase], bool]) -> float:
     """Return the time of the quickest of some moves, which other programs disturb least; infinite where one fails."""
     times = []
-    for _ in range(WARMING_MOVES + TIMED_MOVES):
+    for _ in range(WARMING_MOVES + TIMED_MOVES):  # as many on every process, since moves may speak with each other
         began = time.perf_counter()
-        if not move(phase):
-            return math.inf
-        times.append(time.perf_counter() - began)
-    return min(times[WARMING_MOVES:])
+        fits = move(phase)
+        times.append(time.perf_counter() - began if fits else math.inf)
+    return math.inf if math.inf in times else min(times[WARMING_MOVES:])

@@ -1,8 +1,9 @@
 """The commands that learn: prepare a corpus, train on it, measure a model."""
 
+from collections.abc import Mapping
 from json import loads
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +11,9 @@ from audiogan.cli.options import Debug, Device, Jobs, Json, Overrides, Overwrite
 from audiogan.cli.program import app, layout, stoppable
 from audiogan.corpus.names import escape
 from audiogan.terminal import Terminal
+
+if TYPE_CHECKING:
+    from audiogan.workflow.learn import Trained
 
 
 @app.command()
@@ -64,10 +68,8 @@ def train(
         if recipe is not None and "=" in recipe and resume is not None:
             settings, recipe = [recipe, *settings], None  # with --resume the first setting is no recipe
         if restarts or processes > 1:
-            options = ["--device", device, *([] if jobs is None else ["--jobs", str(jobs)])]
             flags = {"--json": json, "--quiet": quiet, "--debug": debug, "--corpus-changed": corpus_changed}
-            flags["--no-fingerprints"] = not fingerprints
-            options += [name for name, on in flags.items() if on]
+            options = _handed_on(device, jobs, flags | {"--no-fingerprints": not fingerprints})
             given = {"out": out, "resume": resume, "init": init, "restarts": restarts, "processes": processes}
             ended = workflow.train_supervised(recipe, settings, options=options, **given)
             text = ended.output.strip()
@@ -86,20 +88,9 @@ def train(
             **({"corpus_changed": True} if corpus_changed else {}),
             **({} if fingerprints else {"fingerprints": False}),
         )
-        best = f", the best at step {trained.best_step} of {trained.step}" if trained.best_step else ""
-        if trained.average_width is not None:
-            best += f", averaged with width {trained.average_width:g}"
-        lines = [f"wrote {trained.model}{best}"] if trained.model else []
         for warning in trained.warnings:
             terminal.warn(f"{warning}: see audiogan/ENGINE.md")
-        if trained.reason == "plateau":
-            lines = [f"stopped after {trained.step} steps, since nothing got better", *lines]
-        elif trained.reason == "collapsed":
-            lines = [f"stopped after {trained.step} steps, since all fakes had become alike", *lines]
-        elif trained.exit_code:
-            stopped = f"stopped after {trained.step} steps; continue with --resume {trained.run}"
-            lines = [stopped, *(f"{line}, which can be used as it is" for line in lines)]
-        terminal.show(trained.as_json(), lines, trained.exit_code)
+        terminal.show(trained.as_json(), _told(trained), trained.exit_code)
 
 
 @app.command()
@@ -119,6 +110,31 @@ def average(
 
         chosen = workflow.average(run, width or None, progress=terminal.progress("averages"))
         terminal.show(chosen.as_json(), [chosen.as_text()])
+
+
+def _told(trained: "Trained") -> list[str]:
+    """Return how a training ended, in lines."""
+    best = f", the best at step {trained.best_step} of {trained.step}" if trained.best_step else ""
+    if trained.average_width is not None:
+        best += f", averaged with width {trained.average_width:g}"
+    lines = [f"wrote {trained.model}{best}"] if trained.model else []
+    if trained.reason == "plateau":
+        return [f"stopped after {trained.step} steps, since nothing got better", *lines]
+    if trained.reason == "collapsed":
+        return [f"stopped after {trained.step} steps, since all fakes had become alike", *lines]
+    if trained.exit_code:
+        stopped = f"stopped after {trained.step} steps; continue with --resume {trained.run}"
+        return [stopped, *(f"{line}, which can be used as it is" for line in lines)]
+    return lines
+
+
+def _handed_on(device: str, jobs: int | None, flags: Mapping[str, bool]) -> list[str]:
+    """Return the options that every process of a supervised training gets as well."""
+    return [
+        *("--device", device),
+        *([] if jobs is None else ["--jobs", str(jobs)]),
+        *(name for name, is_on in flags.items() if is_on),
+    ]
 
 
 @app.command()

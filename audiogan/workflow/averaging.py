@@ -7,7 +7,7 @@ itself. Lengths are widths: standard deviations as shares of the run.
 
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+Tried = list[tuple[float | None, Mapping[str, float]]]
 CHOICE = "averages.json"
 USUAL = "usual-average"
 
@@ -64,8 +65,6 @@ def choose(
         UsageError: Nothing to choose by, and more than one width.
         CheckpointError: The run stored no averages.
     """
-    import torch
-
     from audiogan.adversarial.model import load_model, save_model
     from audiogan.adversarial.posthoc import average_of, stored
 
@@ -79,13 +78,7 @@ def choose(
         made = {} if width is None else average_of(run, width)
         return pipeline.load_modules({name: own | made.get(name, {}) for name, own in usual.items()}, config)
 
-    tried: list[tuple[float | None, Mapping[str, float]]] = []
-    for number, width in enumerate((None, *widths) if scoring is not None else ()):
-        assert scoring is not None
-        with torch.no_grad():
-            tried.append((width, dict(scoring.score(built(width), recipe.seed))))
-        if progress is not None:
-            progress(number + 1, len(widths) + 1)
+    tried = [] if scoring is None else _scored(scoring, built, (None, *widths), recipe.seed, progress)
     best = better(tried) if tried else widths[0]
     if tried:
         write_json(run / CHOICE, {"tried": [{"width": width, **found} for width, found in tried], "taken": best})
@@ -99,6 +92,25 @@ def choose(
     note_average(run / "model", best)
     logger.info("the average of width %g takes the place of the usual one", best)
     return Choice(best, tuple(tried))
+
+
+def _scored(
+    scoring: "Scoring",
+    built: Callable[[float | None], dict[str, Any]],
+    widths: Sequence[float | None],
+    seed: int,
+    progress: Progress | None,
+) -> Tried:
+    """Return the figures of each average."""
+    import torch
+
+    tried: Tried = []
+    for width in widths:
+        with torch.no_grad():
+            tried.append((width, dict(scoring.score(built(width), seed))))
+        if progress is not None:
+            progress(len(tried), len(widths))
+    return tried
 
 
 def set_aside(run: Path) -> None:

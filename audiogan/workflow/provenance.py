@@ -290,4 +290,7 @@ def _without_folders(values: dict[str, Any]) -> dict[str, Any]:
         {key: value for key, value in source.items() if key != "folder"}
         for source in values["corpus"].get("sources", [])
     ]
-    return values | {"corpus": corpus}
+    game, own = values.get("game", {}), {}
+    if isinstance(projected := game.get("projected"), Mapping):
+        own = {"projected": {**projected, "model": Path(str(projected["model"])).name}}  # its hash says which
+    return values | {"corpus": corpus, "game": {**game, **own}}

@@ -126,6 +126,21 @@ def test_a_compiler_that_errs_is_left_alone_with_one_warning(
     assert reason in caplog.messages[0]
 
 
+def test_memory_that_runs_out_in_the_test_leaves_a_function_plain(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def starve(*_: object) -> str:
+        raise torch.OutOfMemoryError("no room for two")
+
+    monkeypatch.setattr(Compilable, "_fault", starve)
+    module, x = network(), points(4, 2)
+    compiled = compilable(module)
+    with caplog.at_level(logging.WARNING):
+        assert torch.equal(compiled(x), module(x))
+    assert compiled.is_refused
+    assert "leave no memory for their test" in caplog.text
+
+
 def test_a_torch_that_cannot_compile_at_all_is_no_obstacle(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

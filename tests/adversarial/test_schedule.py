@@ -87,9 +87,25 @@ def test_minutes_weigh_each_part_of_the_budget_by_its_own_speed(monkeypatch: pyt
 
     steps = fit_steps(600.0, [0.0, 0.4, 1.0], rehearse, lambda value: value)
     spent = now[0]
-    assert starts == [1001, 401_001]
+    assert starts == [1007, 401_007]
     assert steps == pytest.approx((600.0 - spent) / (0.4 * 0.01 + 0.6 * 0.1), rel=1e-3)
     assert spent < 20.0 + 0.03 * 600.0
+
+
+@pytest.mark.parametrize("interval", [2, 4, 8, 16])
+def test_what_is_due_at_some_steps_only_is_met_while_warming_up(interval: int) -> None:
+    """Its first time may take minutes, where it has to be compiled."""
+    starts: list[int] = []
+
+    def rehearse(start: int) -> Iterator[None]:
+        starts.append(start)
+        yield from itertools.repeat(None, 3)
+        time.sleep(0.01)
+        yield
+
+    fit_steps(1e-9, [0.0, 0.05, 0.4, 1.0], rehearse, lambda value: value)
+    assert len(starts) == 3
+    assert all(any((start + n) % interval == 0 for n in range(budget.WARMING_STEPS)) for start in starts)
 
 
 def test_a_real_clock_fits_at_least_one_step() -> None:

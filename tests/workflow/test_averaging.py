@@ -110,7 +110,8 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str,
     """Return exit code, standard output and standard error of `audiogan average`."""
     with pytest.raises(SystemExit) as ended:
         cli.app(["average", *arguments])
-    return (int(ended.value.code or 0), *capsys.readouterr())
+    told = capsys.readouterr()
+    return int(ended.value.code or 0), told.out, told.err
 
 
 @pytest.fixture

@@ -53,6 +53,16 @@ def test_every_song_is_on_the_card(tmp_path: Path) -> None:
     assert str(tmp_path) not in card.as_bytes().decode()
 
 
+def test_the_folder_of_a_model_that_the_discriminator_looks_through_stays_at_home(tmp_path: Path) -> None:
+    checked = sections.resolve("multitrack/smoke", [f"corpus.folder={tmp_path}"])[0]
+    plain = checked.resolved
+    projected = {"model": str(tmp_path / "secret" / "run"), "sha256": "ab" * 32}
+    object.__setattr__(checked, "resolved", lambda: plain() | {"game": {"projected": projected}})
+    card = card_of(tmp_path / "run", checked, prepared(tmp_path / "cache", {"n_songs": 0}, [{"index": 1}]))
+    assert card.recipe.resolved["game"]["projected"] == projected | {"model": "run"}
+    assert "secret" not in card.as_bytes().decode()
+
+
 def test_a_soundfont_is_one_file_and_notes_of_a_folder_are_many(tmp_path: Path) -> None:
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "c4.wav").write_bytes(b"123")

@@ -181,7 +181,9 @@ def weights_sha256(folder: Path) -> str:
         CheckpointError: The config is missing or damaged.
     """
     found = parse_json(folder / CONFIG, read_limited(folder / CONFIG, MAX_HEADER_BYTES)).get("sha256")
-    return str(found)
+    if not isinstance(found, str):
+        raise CheckpointError(f"{escape(folder / CONFIG)}: no hash of the weights; expected what `train` writes")
+    return found
 
 
 def pinned(game: Any) -> Any:
