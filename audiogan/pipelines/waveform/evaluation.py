@@ -39,6 +39,7 @@ from audiogan.pipelines.waveform.comparison import (
     row,
     summary,
 )
+from audiogan.pipelines.waveform.copying import Copying, copying_of
 from audiogan.pipelines.waveform.exhibits import exhibits_of
 from audiogan.pipelines.waveform.hearing import hearing_rows
 from audiogan.pipelines.waveform.held_out import LEAST_NOTES, HeldOut, find
@@ -153,6 +154,7 @@ def evaluate(
     report: Path | None = None,
     count: int = N_NOTES,
     seed: int = 0,
+    cache: Path | None = None,
     progress: Progress | None = None,
 ) -> Measured:
     """Measure a model; one that was stopped while it wrote into `report` goes on where it was.
@@ -163,6 +165,8 @@ def evaluate(
         report: Folder for `report.json`, `report.html` and `report.md`; None for none.
         count: Notes to generate, and most real notes to compare with; 8 or more.
         seed: The same seed makes the same notes and resamples.
+        cache: The prepared corpus that the model learnt from, to look for copies; None for that of its own run, where
+            the held-out notes come from there.
         progress: Called with per cent done and 100.
 
     Raises:
@@ -175,7 +179,9 @@ def evaluate(
     count = max(count, LEAST_NOTES)
     held = find(model, reference, count=count)
     asked = Judged(model, untrained(model, seed), held, scaler_of(held), seed, count)
-    results = run_stages(stages_of(asked), report, _depends_on(asked), progress)
+    depends_on = _depends_on(asked) | {"cache": None if cache is None else str(cache.resolve())}
+    results = run_stages(stages_of(asked, reference, cache), report, depends_on, progress)
+    found, closest = results["audit"]
     measured = Measured(
         model=model.name,
         sha256=model.sha256,
@@ -191,8 +197,8 @@ def evaluate(
             Embedding(note_net.NAME, note_net.SHA256),
         ),
         usefulness=tuple(results["usefulness"]),
-        audit=results.get("audit"),
-        shelves=tuple(results["exhibits"]),
+        audit=found,
+        shelves=(*results["exhibits"], *closest),
         curves=read_curves(model.folder.parent / "stats.jsonl"),
         card=model.card,
     )
@@ -202,10 +208,11 @@ def evaluate(
     return measured
 
 
-def stages_of(asked: Judged) -> list[Stage]:
-    """Return the stages: those of `ROWS`, then what has another shape. A stage `audit` is told in the report."""
+def stages_of(asked: Judged, reference: Path | None, cache: Path | None = None) -> list[Stage]:
+    """Return the stages: those of `ROWS`, then what has another shape."""
     stages = [Stage(name, _rows_by(ask, asked), list[Row], share) for name, (ask, share) in ROWS.items()]
     stages.append(Stage("usefulness", lambda *_: list(usefulness_of_notes(asked)), list[Use], 1.0))
+    stages.append(Stage("audit", lambda *_: copying_of(asked, reference, cache), Copying, 4.0))
     stages.append(Stage("exhibits", lambda tell, _: exhibits_of(asked, tell), list[Shelf], 1.0))
     return stages
 

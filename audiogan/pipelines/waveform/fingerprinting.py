@@ -1,6 +1,6 @@
 """Marks of training notes that hold no sound: 192 signs each, of features drawn at random.
 
-A note's log-mel spectrum, as `auditing` hears it, is projected on directions drawn at random, and of each projection
+A note's log-mel spectrum, as `coarse` tells it, is projected on directions drawn at random, and of each projection
 one bit is kept: above or below the middle of the corpus (random hyperplanes, Charikar 2002). A note in disguise differs
 in few bits, other notes in many; the limit finds 19 of 20 disguises, and what it costs honest notes is told. The marks
 are sorted by key and bits, so that neither the order of the corpus nor what belongs to one instrument is kept. The best
@@ -21,18 +21,14 @@ from audiogan.evaluation.audit import Near, half_of_nearest
 from audiogan.evaluation.fingerprints import Array, Fingerprints, calibrate
 from audiogan.pipeline import Sound
 from audiogan.pipelines.waveform.auditing import (
-    EDGES,
-    MEL,
-    N_BANDS,
-    RATE,
+    PARTIALS,
     Heard,
     disguise,
     hear_notes,
-    key_of,
-    log_mel,
-    nearest_by_mel,
+    nearest_by_partials,
     without_twins,
 )
+from audiogan.pipelines.waveform.coarse import EDGES, N_BANDS, RATE, key_of, log_mel
 from audiogan.pipelines.waveform.config import Config, CorpusConfig
 from audiogan.pipelines.waveform.dataset import Notes, open_dataset
 from audiogan.pipelines.waveform.held_out import spread_over
@@ -164,8 +160,8 @@ def mark(
         "twins_left_out": cleaned.n_twins,
     }
     if honest:
-        near: Near = nearest_by_mel(honest, learnt)
-        about["audit_limits"] = {MEL: round(half_of_nearest(near.distance), 4)}
+        near: Near = nearest_by_partials(honest, learnt)
+        about["audit_limits"] = {PARTIALS: round(half_of_nearest(near.distance), 4)}
     return Fingerprints(KIND, arrays, limits, about | facts)
 
 

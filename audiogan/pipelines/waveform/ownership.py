@@ -21,6 +21,7 @@ from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.auditing import (
     Heard,
     closest_pairs,
+    coarse_view,
     disguise,
     hear,
     hear_made,
@@ -60,7 +61,11 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
     listen = partial(hear, model.config, with_vector=False)
     held = find(model, None, count=N_HONEST)
     honest = [
-        listen(partial(sounded, model.config, partial(np.asarray, planes), float(pitch)), float(pitch))
+        listen(
+            partial(sounded, model.config, partial(np.asarray, planes), float(pitch)),
+            float(pitch),
+            planes=partial(np.asarray, planes),
+        )
         for planes, pitch in zip(held.planes, held.pitch, strict=False)
     ]
     corpus = CorpusConfig.model_validate({"folder": str(folder), "valid_fraction": 0.0, "max_refused": 1.0})
@@ -74,11 +79,12 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
         wanted = (values[chosen].astype(float).tolist() for values in (notes.pitch, notes.velocity))
         made = hear_made(model, *wanted, seed=seed, with_vector=False)
         material = Material(owned, honest, made)
-        found = audit_by_limits(material, views_of(owned), partial(disguise, model.config), limits, seed=seed)
+        views = [*views_of(owned), coarse_view()]
+        found = audit_by_limits(material, views, partial(disguise, model.config), limits, seed=seed)
         pairs = [
             (pair, _sound(model, new), _sound(model, old)) for pair, new, old in closest_pairs(found, material)
         ]  # while the planes are there
-    members = _members(marks, owned, names)
+        members = _members(marks, owned, names)
     return Owned(found, pairs, names, len(set(names)), summary.refused, members)
 
 
