@@ -37,7 +37,7 @@ def parse_json(data: bytes, source: str, *, max_bytes: int = LIMITS.json_bytes) 
         CorpusError: `too_large`, `bad_config`.
     """
     if len(data) > max_bytes:
-        refuse("too_large", f"{source}: {len(data):,} bytes of JSON; expected at most {max_bytes:,}")
+        refuse("too_large", f"{source}: more than {max_bytes:,} bytes of JSON; expected no more")
     try:
         text = data.decode("utf-8")
         if _depth(text) > _MAX_DEPTH:

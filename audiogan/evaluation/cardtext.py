@@ -235,7 +235,7 @@ def _text(text: str) -> str:
 
 def _short(text: str, n_characters: int = 160) -> str:
     shown = escape(" ".join(text.split()))
-    return shown if len(shown) <= n_characters else f"{shown[: n_characters - 1]}…"
+    return shown if len(shown) <= n_characters else f"{shown[: n_characters - 1].rpartition(' ')[0] or shown[:8]} …"
 
 
 def _passed(measures: Measures) -> str:

@@ -36,9 +36,17 @@ class Averaged:
         taken = next((figures for width, figures in self.choice.tried if width == self.choice.width), {})
         told = f", distance {taken['distance']:.4g}" if "distance" in taken else ""
         if self.choice.width is None:
-            return f"kept the usual average in {self.model}{told}"
+            return f"kept the usual average in {self.model}{told}{self._nearest()}"
         usual = f" against {self.choice.tried[0][1]['distance']:.4g} of the usual one" if told else ""
         return f"put the average of width {self.choice.width:g} into {self.model}{told}{usual}"
+
+    def _nearest(self) -> str:
+        """What the nearest other average came to, which was not enough."""
+        others = [(figures["distance"], width) for width, figures in self.choice.tried[1:] if "distance" in figures]
+        if not others:
+            return ""
+        distance, width = min(others, key=lambda one: one[0])
+        return f"; width {width:g} has {distance:.4g}, which is not nearer by more than the standard error"
 
 
 def average(run: str | Path, widths: Sequence[float] | None = None, *, progress: Progress | None = None) -> Averaged:

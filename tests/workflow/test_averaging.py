@@ -142,6 +142,7 @@ def test_the_command_line_says_when_the_usual_average_stays(
     code, out, _ = said(capsys, "run", "--quiet")
     assert code == 0
     assert out.startswith("kept the usual average in run/model, distance ")
+    assert out.rstrip().endswith("which is not nearer by more than the standard error")
 
 
 @pytest.mark.parametrize(

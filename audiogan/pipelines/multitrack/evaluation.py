@@ -46,6 +46,8 @@ from audiogan.pipelines.multitrack.usefulness import usefulness_of_clips
 N_CLIPS = 512
 N_POOR = 256
 N_LISTEN = 256
+FEW, USUAL = 100, 2048
+WIDEST = 4.0  # interval of a share of real agreement that is still told
 COUNTED_FORMS = ("correct",)
 _PARTS = frozenset(
     {"rows", "listening", "copying", "audit", "shelves", "curves", "card", "embeddings", "split", "usefulness"}
@@ -141,15 +143,23 @@ class Measured:
         if distance is not None and math.isfinite(distance.value):
             floors = f"real to real {distance.floor:.2f}, untrained {distance.ceiling:.2f}"
             lines.append(f"distance to real clips {distance.value:.2f}; {floors}")
-        lines += [
-            f"listens by {row.name}: " + (f"{row.listen:.2f} of real music" if row.n else "no notes")
-            for row in self.listening
-        ]
+        if self.n_generated < FEW:
+            lines.append(f"{self.n_generated} clips are few, so all of this is uncertain; {USUAL:,} are usual")
+        lines += [f"listens by {row.name}: {_told(row)}" for row in self.listening]
         if self.copying is not None:
             lines.append(f"{self.copying.n_distinct} of {self.n_generated} clips are different")
         if self.audit is not None:
             lines.append(f"copies of training clips: {len(self.audit.copies)}, verdict: {self.audit.verdict}")
         return "\n".join(lines)
+
+
+def _told(row: Agreement) -> str:
+    """How much of the agreement of real music a model shows, where there is enough of it to say so."""
+    if not row.n:
+        return "no notes"
+    if not math.isfinite(row.listen) or not row.listen_high - row.listen_low <= WIDEST:
+        return "cannot be said, since too little real music agrees to compare with"
+    return f"{row.listen:.2f} of real music"
 
 
 def evaluate(

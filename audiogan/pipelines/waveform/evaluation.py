@@ -56,6 +56,7 @@ from audiogan.pipelines.waveform.timbre_vector import NAMES
 from audiogan.pipelines.waveform.usefulness import usefulness_of_notes
 
 N_NOTES = 512
+FEW, USUAL = 100, 2048
 TIMBRE_VECTOR = "timbre vector"
 _PARTS = frozenset({"rows", "audit", "shelves", "curves", "card", "embeddings", "usefulness"})
 
@@ -136,6 +137,8 @@ class Measured:
         passed, judged = summary(self.rows)
         beside = f"{self.n_generated} notes beside {self.n_real} real ones of {self.n_instruments} instruments"
         lines = [f"{passed} of {judged} measures are as good as real notes or good enough ({beside})"]
+        if self.n_generated < FEW:
+            lines.append(f"{self.n_generated} notes are few, so all of this is uncertain; {USUAL:,} are usual")
         named = {one.metric: one for one in reversed(self.rows)}
         for metric in ("kernel_distance", "coverage", "in_tune", "timbre_retrieval", "reconstruction"):
             if metric in named and math.isfinite(named[metric].value):

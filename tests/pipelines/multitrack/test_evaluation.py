@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -232,3 +233,25 @@ def test_a_model_can_carry_its_held_out_songs(songs: Path, tmp_path: Path) -> No
 def test_clips_are_compared_on_twelve_timesteps_a_beat() -> None:
     assert clip_grid(CONFIG).beat_resolution == 12
     assert clip_grid(Config(beat_resolution=24, network=CONFIG.network)).beat_resolution == 24
+
+
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        ({"listen": 0.6, "listen_low": 0.3, "listen_high": 0.9}, "0.60 of real music"),
+        ({"listen": float("nan"), "listen_low": float("nan"), "listen_high": float("nan")}, "cannot be said"),
+        ({"listen": -1.3, "listen_low": -9.0, "listen_high": 5.0}, "cannot be said"),
+        ({"n": 0}, "no notes"),
+    ],
+)
+def test_a_share_of_real_agreement_is_only_told_where_there_is_enough(told: dict[str, Any], words: str) -> None:
+    facts = {"n": 9, "listen": 0.0, "listen_low": 0.0, "listen_high": 0.0, "name": "key"}
+    row = SimpleNamespace(**(facts | told))
+    measured = Measured.__new__(Measured)
+    for name, value in {"rows": (), "n_generated": 12, "n_real": 9, "listening": (row,)}.items():
+        object.__setattr__(measured, name, value)
+    for name in ("copying", "audit"):
+        object.__setattr__(measured, name, None)
+    text = measured.as_text()
+    assert words in text
+    assert "12 clips are few" in text
