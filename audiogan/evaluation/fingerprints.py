@@ -7,7 +7,7 @@ whether an item that he has is one of the corpus; that is its purpose. It is wri
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ _HEAD = "audiogan"
 Array = NDArray[np.float64]
 Distances = Mapping[str, Array]
 Limit = Callable[[Array, Array], float]
+Layout = Mapping[str, tuple[str, tuple[int | str, ...]]]
 
 
 @dataclass(frozen=True)
@@ -40,13 +41,16 @@ class Fingerprints:
         kind: What was marked: `clips` or `notes`.
         arrays: The marks, as the pipeline reads them; whole numbers or 32-bit floats.
         limits: By view, the distance at which an item counts as too near; empty where nothing was held out to set it.
+            A view whose limit is below 0 counts what is shared, as a negative number.
         facts: JSON-able: `n_items`, `bits_per_item`, how far the marks can be trusted, and more.
+        path: Where they were read, for messages.
     """
 
     kind: str
     arrays: Mapping[str, NDArray]
     limits: Mapping[str, float]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    path: str = FILE
 
     @property
     def has_power(self) -> bool:
@@ -154,4 +158,36 @@ def _checked(head: Any, arrays: dict[str, NDArray], shown: str) -> Fingerprints:
         raise CheckpointError(f"{shown}: a head without kind, limits and facts; expected what training wrote")
     if any(values.dtype.kind == "f" and not np.isfinite(values).all() for values in arrays.values()):
         raise CheckpointError(f"{shown}: a mark is not finite; expected what training wrote")
-    return Fingerprints(kind, arrays, {name: float(limit) for name, limit in limits.items()}, facts)
+    if not all(np.isfinite(limit) for limit in limits.values()):
+        raise CheckpointError(f"{shown}: a limit is not finite; expected what training wrote")
+    return Fingerprints(kind, arrays, {name: float(limit) for name, limit in limits.items()}, facts, shown)
+
+
+def expect(marks: Fingerprints, kind: str, layout: Layout, views: Collection[str]) -> None:
+    """Check that fingerprints are those of a pipeline.
+
+    Args:
+        marks: Loaded.
+        kind: The pipeline's.
+        layout: By name of an array its type and sizes; a word stands for a size that is the same wherever it occurs.
+        views: Names that limits may have.
+
+    Raises:
+        CheckpointError: They are of another pipeline, or arrays are missing or of another shape.
+    """
+    if marks.kind != kind:
+        found = escape(marks.kind)[:40]
+        raise CheckpointError(f"{marks.path}: fingerprints of {found}; expected those of {kind}: another pipeline's model")
+    sizes: dict[str, int] = {}
+    for name, (dtype, shape) in layout.items():
+        values = marks.arrays.get(name)
+        fits = values is not None and values.dtype == dtype and values.ndim == len(shape)
+        if values is None or not fits or any(
+            size != (sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted)
+            for size, wanted in zip(values.shape, shape, strict=True)
+        ):
+            raise CheckpointError(f"{marks.path}: no array {name!r} of {dtype} {shape}; expected what training wrote")
+    if unknown := sorted(set(marks.limits) - set(views)):
+        raise CheckpointError(
+            f"{marks.path}: a limit of {escape(unknown[0])[:40]!r}; expected limits of {', '.join(map(repr, views))}"
+        )

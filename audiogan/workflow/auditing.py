@@ -54,7 +54,7 @@ class Guard:
 
     Raises:
         UnsupportedError: It has no fingerprints, or such as have no limit.
-        CheckpointError: They are damaged.
+        CheckpointError: They are damaged, or those of another pipeline.
     """
 
     def __init__(self, model: Model) -> None:
@@ -65,6 +65,7 @@ class Guard:
         self._marks, self._model, self._compare = load(path), model, compare
         if not self._marks.limits:
             raise UnsupportedError(f"--audit: {FILE} of {name} tells no limit, since nothing was held out to set it")
+        self._distances([])  # says at once whether they are this pipeline's
         self._sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     @property

@@ -84,9 +84,22 @@ def _check(generated: Sequence[Score], reference: Sequence[Score], songs: Sequen
     assert len(songs) == len(reference), "one song per reference clip"
     if len(generated) < 2:
         raise UsageError(f"{len(generated)} generated clips; expected 2 or more to evaluate")
+    check_songs(songs)
+
+
+def check_songs(songs: Sequence[object]) -> None:
+    """Refuse a reference of too few songs.
+
+    Args:
+        songs: The song of each reference clip.
+
+    Raises:
+        UsageError: Fewer than four songs.
+    """
     if len(set(songs)) < MIN_SONGS:
-        found = f"{len(set(songs))} held-out songs"
-        raise UsageError(f"{found}; expected {MIN_SONGS} or more, so that real music can be compared with real music")
+        found = f"clips of {len(set(songs))} held-out songs"
+        why = "so that real music can be compared with real music; --reference DIR takes other songs"
+        raise UsageError(f"{found}; expected {MIN_SONGS} songs or more, {why}")
 
 
 @dataclass(frozen=True)

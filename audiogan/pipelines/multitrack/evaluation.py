@@ -31,7 +31,7 @@ from audiogan.evaluation.verdict import verdict
 from audiogan.pipeline import Model, Progress
 from audiogan.pipelines.multitrack import roll_net
 from audiogan.pipelines.multitrack.auditing import audit_clips
-from audiogan.pipelines.multitrack.comparison import Row, compare, markdown, summary
+from audiogan.pipelines.multitrack.comparison import Row, check_songs, compare, markdown, summary
 from audiogan.pipelines.multitrack.config import CellsConfig
 from audiogan.pipelines.multitrack.copies import distinct, ngram, nn_hamming
 from audiogan.pipelines.multitrack.description import describe
@@ -189,6 +189,7 @@ def evaluate(
     if report is not None:
         check_writable(report)  # before the minutes of work, not after
     asked = Asked(model, find(model, reference, count=count), clip_grid(model.config), count, seed)
+    check_songs(asked.held.songs)
     results = run_stages(stages_of(asked), report, _depends_on(asked), progress)
     held = asked.held
     measured = Measured(

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Score
-from audiogan.evaluation.fingerprints import Array, Fingerprints, calibrate
+from audiogan.evaluation.fingerprints import Array, Fingerprints, Layout, calibrate, expect
 from audiogan.pipelines.multitrack.auditing import disguise
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.copies import Melodies, melodies_of
@@ -160,7 +160,11 @@ def compare_fingerprints(config: Config, clips: Sequence[Score], marks: Fingerpr
         config: The model's.
         clips: New clips of the model, whose tracks are named after its roles.
         marks: Of the corpus.
+
+    Raises:
+        CheckpointError: The marks are those of another pipeline, or damaged.
     """
+    expect(marks, KIND, LAYOUT, _NAMES)
     longest = max((-(-clip.n_ticks // clip.resolution) for clip in clips), default=0)
     grid = grid_of(config, max(1, -(-longest // grid_of(config).beats_per_bar)))
     own = {
@@ -171,6 +175,7 @@ def compare_fingerprints(config: Config, clips: Sequence[Score], marks: Fingerpr
 
 
 _NAMES = {BARS: "bars", MELODIES: "melodies"}
+LAYOUT: Layout = {name: ("uint8", (name, HASH_BYTES)) for name in _NAMES.values()}
 
 
 def _n_known(own: Marks, known: Hashes, n_clips: int) -> Array:

@@ -14,12 +14,12 @@ import numpy as np
 
 from audiogan.corpus.score import Score
 from audiogan.evaluation.audit import Material, Owned
-from audiogan.evaluation.fingerprints import FILE, Fingerprints, load
+from audiogan.evaluation.fingerprints import FILE, Fingerprints, expect, load
 from audiogan.pipeline import Model
 from audiogan.pipelines.multitrack.auditing import audit_clips, closest_pairs, views_of
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
 from audiogan.pipelines.multitrack.dataset import Clips, Summary, open_dataset, prepare
-from audiogan.pipelines.multitrack.fingerprinting import BARS, compare_fingerprints
+from audiogan.pipelines.multitrack.fingerprinting import BARS, KIND, LAYOUT, MELODIES, compare_fingerprints
 from audiogan.pipelines.multitrack.grid import ClipGrid
 from audiogan.pipelines.multitrack.held_out import clip_grid, clips_of, find, fine
 from audiogan.pipelines.multitrack.synthesis import generate
@@ -42,9 +42,14 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
         seed: The same seed makes the same clips, plants and halves.
 
     Raises:
+        CheckpointError: The fingerprints are those of another pipeline, or damaged.
         CorpusError: No song of the folder can be used.
         UsageError: No held-out songs of the model are at hand.
     """
+    path = model.folder / FILE
+    marks = load(path) if path.is_file() else None
+    if marks is not None:  # before anything that takes long
+        expect(marks, KIND, LAYOUT, (BARS, MELODIES))
     config, grid = fine(model.config), clip_grid(model.config)
     held_out = find(model, None, count=N_HONEST)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
@@ -57,7 +62,7 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
     made = generate(model, count=count, seed=seed)
     material = _without_own(Material(clips, held_out.clips, made, songs, held_out.songs), grid)
     found = audit_clips(material, grid, seed=seed)
-    members = _members(model, summary, clips, songs)
+    members = _members(model, marks, summary, clips, songs)
     return Owned(found, closest_pairs(found, material), names, len(set(songs)), summary.refused, members)
 
 
@@ -77,13 +82,12 @@ def _places(clips: Clips) -> list[tuple[int, int]]:
 
 
 def _members(
-    model: Model, summary: Summary, clips: Sequence[Score], songs: Sequence[int]
+    model: Model, marks: Fingerprints | None, summary: Summary, clips: Sequence[Score], songs: Sequence[int]
 ) -> dict[str, Mapping[str, Any]]:
     """Songs that the model learnt from: by hash on the card, or by marks of more than half of their clips."""
     listed = model.card.get("summary", {}).get("songs", ())
     learnt = {song["sha256"] for song in listed if song.get("split") == "train"}
-    path = model.folder / FILE
-    shares = _shares_marked(model.config, load(path), clips, songs) if path.is_file() else {}
+    shares = {} if marks is None else _shares_marked(model.config, marks, clips, songs)
     found = {}
     for number in sorted(set(songs)):
         song = summary.songs[number]

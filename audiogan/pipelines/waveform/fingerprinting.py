@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audiogan.corpus.audio import resample
 from audiogan.evaluation.audit import Near, half_of_nearest
-from audiogan.evaluation.fingerprints import Array, Fingerprints, calibrate
+from audiogan.evaluation.fingerprints import Array, Fingerprints, Layout, calibrate, expect
 from audiogan.pipeline import Sound
 from audiogan.pipelines.waveform.auditing import (
     PARTIALS,
@@ -40,6 +40,11 @@ FOUND_SHARE, MOST_FALSE = 0.95, 0.2  # a false alarm costs one more draw
 MEMBER_BITS = 2.0
 MOST_NOTES, N_HELD_OUT, N_PLANTED = 20_000, 1000, 200
 _SEED = 20_260
+LAYOUT: Layout = {
+    "keys": ("uint8", ("note",)),
+    "bits": ("uint8", ("note", N_BITS // 8)),
+    "middle": ("float32", (N_BITS,)),
+}
 Bits = NDArray[np.bool_]
 
 
@@ -99,8 +104,12 @@ def compare_fingerprints(config: Config, sounds: Sequence[Sound], marks: Fingerp
         config: The model's.
         sounds: Notes as long as the model makes them by itself, with their pitch among the facts.
         marks: Of the corpus.
+
+    Raises:
+        CheckpointError: The marks are those of another pipeline, or damaged.
     """
     del config
+    expect(marks, KIND, LAYOUT, (BITS,))
     mels = [log_mel(resample(one.waveform, one.sample_rate, RATE), float(one.facts["pitch"])) for one in sounds]
     return {BITS: nearest_bits(mels, [float(one.facts["pitch"]) for one in sounds], marks.arrays)}
 

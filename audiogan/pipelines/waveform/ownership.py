@@ -16,7 +16,7 @@ import numpy as np
 
 from audiogan.errors import UnsupportedError
 from audiogan.evaluation.audit import Material, Owned, audit_by_limits
-from audiogan.evaluation.fingerprints import FILE, Fingerprints, load
+from audiogan.evaluation.fingerprints import FILE, Fingerprints, expect, load
 from audiogan.pipeline import Model
 from audiogan.pipelines.waveform.auditing import (
     Heard,
@@ -31,7 +31,7 @@ from audiogan.pipelines.waveform.auditing import (
 )
 from audiogan.pipelines.waveform.config import CorpusConfig
 from audiogan.pipelines.waveform.dataset import open_dataset, prepare
-from audiogan.pipelines.waveform.fingerprinting import are_members
+from audiogan.pipelines.waveform.fingerprinting import BITS, KIND, LAYOUT, are_members
 from audiogan.pipelines.waveform.held_out import find
 from audiogan.pipelines.waveform.sound import Sound
 
@@ -48,11 +48,14 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
         seed: The same seed makes the same notes and plants.
 
     Raises:
+        CheckpointError: The fingerprints are those of another pipeline, or damaged.
         CorpusError: No sound of the folder can be used.
         UnsupportedError: The model has no fingerprints that tell a limit.
         UsageError: No held-out notes of the model are at hand.
     """
     marks = load(model.folder / FILE) if (model.folder / FILE).is_file() else None
+    if marks is not None:
+        expect(marks, KIND, LAYOUT, (BITS,))
     limits = {} if marks is None else marks.facts.get("audit_limits", {})
     if marks is None or not limits:
         raise UnsupportedError(

@@ -163,5 +163,5 @@ def test_rows_are_json_and_markdown(rows: dict[tuple[str, str, str], Row]) -> No
 def test_too_little_to_compare() -> None:
     with pytest.raises(UsageError, match="1 generated clips; expected 2 or more"):
         compare(SAME[:1], REFERENCE, SONGS, GRID)
-    with pytest.raises(UsageError, match="3 held-out songs; expected 4 or more"):
+    with pytest.raises(UsageError, match="3 held-out songs; expected 4 songs or more"):
         compare(SAME, REFERENCE, [song % 3 for song in SONGS], GRID)
