@@ -23,7 +23,10 @@ def audit(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Tell whether a model gives your files back, and how sure that is."""
+    """Tell whether a model gives your files back, and how sure that is.
+
+    The answer and the nearest pairs go to the folder --out, or else to audiogan-audit in the current folder.
+    """
     with Terminal(as_json=json, quiet=quiet, debug=debug) as terminal, stoppable():
         from audiogan import workflow
 

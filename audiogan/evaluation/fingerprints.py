@@ -24,6 +24,8 @@ from audiogan.evaluation.intervals import Interval, clopper_pearson
 FILE = "fingerprints.safetensors"
 SCHEMA = "audiogan/fingerprints/1"
 MAX_BYTES = 256 * 2**20
+EQUAL, NO_CLIP = "equal to another", "without a clip of the model's length and metre"
+LEFT_OUT = (EQUAL, NO_CLIP)  # why an owner's files are not compared though they could be read
 LEAST_FOUND = FOUND_SHARE
 MOST_FALSE = 0.01
 _HEAD = "audiogan"
@@ -177,14 +179,18 @@ def expect(marks: Fingerprints, kind: str, layout: Layout, views: Collection[str
     """
     if marks.kind != kind:
         found = escape(marks.kind)[:40]
-        raise CheckpointError(f"{marks.path}: fingerprints of {found}; expected those of {kind}: another pipeline's model")
+        raise CheckpointError(f"{marks.path}: fingerprints of {found}; expected those of {kind}")
     sizes: dict[str, int] = {}
     for name, (dtype, shape) in layout.items():
         values = marks.arrays.get(name)
         fits = values is not None and values.dtype == dtype and values.ndim == len(shape)
-        if values is None or not fits or any(
-            size != (sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted)
-            for size, wanted in zip(values.shape, shape, strict=True)
+        if (
+            values is None
+            or not fits
+            or any(
+                size != (sizes.setdefault(wanted, size) if isinstance(wanted, str) else wanted)
+                for size, wanted in zip(values.shape, shape, strict=True)
+            )
         ):
             raise CheckpointError(f"{marks.path}: no array {name!r} of {dtype} {shape}; expected what training wrote")
     if unknown := sorted(set(marks.limits) - set(views)):

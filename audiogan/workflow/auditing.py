@@ -6,6 +6,7 @@ sure the answer is. What a user gives (a clip to go on from, a recording whose t
 """
 
 import hashlib
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
 from audiogan.errors import OutputError, UnsupportedError, UsageError
 from audiogan.evaluation.audit import Owned
-from audiogan.evaluation.fingerprints import FILE, load, save
+from audiogan.evaluation.fingerprints import FILE, LEFT_OUT, load, save
 from audiogan.evaluation.intervals import clopper_pearson
 from audiogan.pipeline import Model, Pipeline, Progress
 from audiogan.recipe import Recipe
@@ -26,7 +27,7 @@ from audiogan.workflow.cache import fill
 from audiogan.workflow.making import Item, Where, Writer, check_folder, check_seed, within
 from audiogan.workflow.making import about as about_model
 from audiogan.workflow.model import load as load_named
-from audiogan.workflow.outputs import OutputFolder, write_json
+from audiogan.workflow.outputs import OutputFolder, Refusal, Result, write_json
 
 MOST_DRAWS = 8
 COUNTS = (8, 20_000)
@@ -66,15 +67,42 @@ class Guard:
         if not self._marks.limits:
             raise UnsupportedError(f"--audit: {FILE} of {name} tells no limit, since nothing was held out to set it")
         self._distances([])  # says at once whether they are this pipeline's
+        self._n_compared = self._n_again = self._n_refused = 0
         self._sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
 
     @property
     def about(self) -> dict[str, Any]:
         """What the manifest says of the check."""
         facts = self._marks.facts
-        limits = {name: float(limit) for name, limit in self._marks.limits.items()}
         known = {name: facts[name] for name in ("n_items", "verdict") if name in facts}
-        return {"fingerprints": self._sha256, "limits": limits, "draws_at_most": MOST_DRAWS, **known}
+        return {"fingerprints": self._sha256, **self._limits(), "draws_at_most": MOST_DRAWS, **known}
+
+    @property
+    def summary(self) -> str:
+        """What was compared so far, in one line."""
+        known = self._marks.facts.get("n_items")
+        corpus = f"{known:,} training {self._marks.kind}" if isinstance(known, int) else "the corpus"
+        refused = f"; {self._n_refused} refused" if self._n_refused else ""
+        told = f"{self._n_compared} {self._marks.kind} compared with the fingerprints of {corpus}"
+        return f"{told}; {self._n_again} drawn again{refused}"
+
+    def _limits(self) -> dict[str, dict[str, float]]:
+        """Return the least distances, and how much may be shared, by view."""
+        limits = self._marks.limits
+        told = {
+            "farther_than": {name: limit for name, limit in limits.items() if limit >= 0},
+            "at_most": {name: math.ceil(-limit) - 1 for name, limit in limits.items() if limit < 0},
+        }
+        return {name: values for name, values in told.items() if values}
+
+    def _found(self, near: Mapping[str, float]) -> dict[str, dict[str, float]]:
+        """Return distances, and how much is shared, by view."""
+        limits = self._marks.limits
+        told = {
+            "distance": {name: float(value) for name, value in near.items() if limits.get(name, 0) >= 0},
+            "shared": {name: abs(round(float(value))) for name, value in near.items() if limits.get(name, 0) < 0},
+        }
+        return {name: values for name, values in told.items() if values}
 
     def check(
         self, items: Sequence[Item], again: Again, *, seed: int, first: int = 0, whole: Sequence[Item] | None = None
@@ -102,15 +130,36 @@ class Guard:
             item, compared = again(number, drawn)
             near = {name: values[0] for name, values in self._distances([compared]).items()}
         verdict = TOO_NEAR.replace("_", " ") if self._is_too_near(near) else "passed"
-        distance = {name: float(value) for name, value in near.items()}
-        limits = {name: float(limit) for name, limit in self._marks.limits.items()}
-        return Checked(item, {"verdict": verdict, "distance": distance, "limit": limits, "drawn_again": n_draws})
+        self._n_compared += 1
+        self._n_again += n_draws > 0
+        self._n_refused += verdict != "passed"
+        return Checked(item, {"verdict": verdict, **self._found(near), **self._limits(), "drawn_again": n_draws})
 
     def _distances(self, items: Sequence[Item]) -> Mapping[str, Any]:
         return self._compare(self._model.config, items, self._marks)
 
     def _is_too_near(self, near: Mapping[str, float]) -> bool:
         return bool(self._marks.too_near({name: np.array([value]) for name, value in near.items()})[0])
+
+
+@dataclass(frozen=True)
+class Audited(Result):
+    """What a verb did, with what its check has to say.
+
+    Args:
+        said: Lines for the terminal.
+    """
+
+    said: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return {**super().as_json(), "audit": list(self.said)}
+
+
+def with_summary(result: Result, guard: Guard | None) -> Result:
+    """Return a result that also says what was compared, if anything was."""
+    return result if guard is None else Audited(result.folder, result.files, result.refused, (guard.summary,))
 
 
 def add_checked(writer: Writer, folder: OutputFolder, checked: Sequence[Checked], stem: str, first: int = 0) -> None:
@@ -208,8 +257,10 @@ class Stated:
 
     @property
     def exit_code(self) -> int:
-        """0 where no copy was found and one would have been found; else 1."""
-        return 0 if self.facts["n_copies"] == 0 and self.facts["has_power"] else 1
+        """1 where a copy was found or none would have been; else 5 where files were refused; else 0."""
+        if self.facts["n_copies"] or not self.facts["has_power"]:
+            return 1
+        return 5 if self.facts["refused"] else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-able values."""
@@ -264,6 +315,7 @@ def audit(
         if progress:
             progress(1, 2)
         answer = _answer(found)
+        filled.refused += [Refusal(**refusal) for refusal in answer["refused"]]
         for number, (pair, new, old) in enumerate(found.pairs, 1):
             about = {"view": pair.view, "distance": pair.distance, "is_copy": pair.made in found.found.copies}
             _add(filled, loaded, new, f"{number:02d}_made", about)
@@ -297,7 +349,13 @@ def _answer(owned: Owned) -> dict[str, Any]:
         "has_power": has_power,
         "copied": named,
         "members": {escape(name): dict(facts) for name, facts in owned.members.items()},
-        "refused": {reason: len(messages) for reason, messages in owned.refused.items()},
+        "refused": [
+            {"file": escape(name), "reason": reason, "message": f"{escape(name)}: {reason}"}
+            for reason, names in owned.refused.items()
+            if reason not in LEFT_OUT
+            for name in names
+        ],
+        "left_out": {why: [escape(name) for name in owned.refused[why]] for why in LEFT_OUT if owned.refused.get(why)},
         "audit": found.as_json(),
         "closest": pairs,
     }
@@ -308,6 +366,13 @@ def _statement(owned: Owned, most: float, named: Sequence[str], *, has_power: bo
     n_copies = len(found.copies)
     share = f"at most {100 * most:.2g} % with 95 % confidence"
     lines = [f"{n_copies} of {found.n_made} outputs are copies of your {owned.n_files} files ({share})"]
+    left_out = {why: len(names) for why, names in owned.refused.items() if why in LEFT_OUT}
+    refused = {reason: len(names) for reason, names in owned.refused.items() if reason not in LEFT_OUT}
+    if left_out:
+        lines.append(f"left out: {', '.join(f'{n} {why}' for why, n in left_out.items())}")
+    if refused:
+        total, each = sum(refused.values()), ", ".join(f"{reason} x{n}" for reason, n in refused.items())
+        lines.append(f"{total} {'file was' if total == 1 else 'files were'} refused: {each}")
     lines += [f"{control.name}: {control.n_held} of {control.n_draws}" for control in found.controls]
     if not has_power:
         lines.append("no power: a control failed or too little was held out, so nothing follows from this")

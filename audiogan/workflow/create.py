@@ -16,7 +16,7 @@ from audiogan.corpus.names import escape, safe_stem
 from audiogan.corpus.score import Metre, Note, Notes, Score, Track
 from audiogan.errors import AudioganError, CorpusError, OutputError, UnsupportedError, UsageError
 from audiogan.pipeline import MUSIC, SOUNDS, Model, Progress
-from audiogan.workflow.auditing import Guard, add_checked, check_clips
+from audiogan.workflow.auditing import Guard, add_checked, check_clips, with_summary
 from audiogan.workflow.making import Where, Writer, check_folder, load_music, name_file, open_folder, within
 from audiogan.workflow.model import track_names
 from audiogan.workflow.outputs import Result, options
@@ -98,7 +98,7 @@ def generate_midi(
         else:
             add_checked(writer, folder, check_clips(guard, chosen, made, seed, given), "clip")
         writer.finish("New clips")
-    return folder.result()
+    return with_summary(folder.result(), guard)
 
 
 def interpolate(

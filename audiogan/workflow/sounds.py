@@ -19,7 +19,7 @@ from audiogan.corpus.transcription import require_transcriber, score_of
 from audiogan.errors import UnsupportedError, UsageError
 from audiogan.pipeline import Model, Progress, Sound
 from audiogan.version import __version__
-from audiogan.workflow.auditing import Guard, add_checked, check_notes
+from audiogan.workflow.auditing import Guard, add_checked, check_notes, with_summary
 from audiogan.workflow.making import (
     SOUND_SUFFIXES,
     Where,
@@ -125,7 +125,7 @@ def generate_notes(
             else:
                 add_checked(writer, folder, check_notes(guard, chosen, seed, group), "note", first)
         writer.finish("New notes")
-    return folder.result()
+    return with_summary(folder.result(), guard)
 
 
 def interpolate_sounds(

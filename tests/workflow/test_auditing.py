@@ -18,6 +18,8 @@ from audiogan.evaluation.fingerprints import FILE, Fingerprints, load, save
 from audiogan.pipeline import Model
 from audiogan.workflow import auditing, create, making, sounds
 from audiogan.workflow.auditing import MOST_DRAWS, Guard, audit
+from audiogan.workflow.model import PRETRAINED
+from audiogan.workflow.model import load as load_named
 
 Calls = list[tuple[str, dict[str, Any]]]
 
@@ -60,13 +62,14 @@ def test_what_is_too_near_is_drawn_again_and_the_manifest_tells(clips: Model, ca
     calls.clear()
     result = create.generate_midi(count=3, seed=3, audit=True, out=tmp_path / "out")
     assert result.exit_code == 0
+    assert result.as_json()["audit"] == ["3 x compared with the fingerprints of 3 training x; 1 drawn again"]
     told = [file["audit"] for file in files(tmp_path / "out")]
     assert [one["drawn_again"] for one in told] == [0, 1, 0]
-    assert told[1] == {"verdict": "passed", "distance": {"view": 9.0}, "limit": {"view": 1.0}, "drawn_again": 1}
+    assert told[1] == {"verdict": "passed", "distance": {"view": 9.0}, "farther_than": {"view": 1.0}, "drawn_again": 1}
     assert [call[1]["count"] for call in calls] == [3, 1]
     assert calls[1][1]["seed"] not in (3, 4)
     facts = json.loads((tmp_path / "out" / "manifest.json").read_text())["options"]["audit"]
-    assert (facts["limits"], facts["n_items"], len(facts["fingerprints"])) == ({"view": 1.0}, 3, 64)
+    assert (facts["farther_than"], facts["n_items"], len(facts["fingerprints"])) == ({"view": 1.0}, 3, 64)
 
 
 def test_the_same_seed_draws_the_same_again(clips: Model, tmp_path: Path) -> None:
@@ -125,7 +128,43 @@ def test_a_model_without_fingerprints_is_told_in_one_line(
         Guard(model)
 
 
+@pytest.mark.parametrize(("made_for", "found_in"), [("songs", "notes"), ("notes", "songs")])
+def test_fingerprints_of_another_pipeline_are_refused(made_for: str, found_in: str, tmp_path: Path) -> None:
+    model = load_named(made_for, device="cpu")
+    other = PRETRAINED / found_in / FILE
+    (tmp_path / FILE).write_bytes(other.read_bytes())
+    assert Guard(model).about["limits"]
+    with pytest.raises(CheckpointError, match=r"fingerprints\.safetensors: fingerprints of \w+; expected those of \w+"):
+        Guard(replace(model, folder=tmp_path))
+
+
+def test_what_is_shared_is_told_as_positive_numbers(clips: Model, tmp_path: Path) -> None:
+    marks = load(tmp_path / FILE)
+    save(replace(marks, limits={"view": -2.0}), tmp_path / FILE)
+    verbs: Any = SimpleNamespace(
+        **{**vars(clips.verbs), "compare_fingerprints": lambda config, items, marks: {"view": -np.ones(len(items))}}
+    )
+    guard = Guard(replace(clips, _verbs=verbs))
+    assert guard.about["at_most"] == {"view": 1}
+    (one,) = auditing.check_clips(guard, clips, clips.generate(count=1, seed=3), 3, {})
+    assert one.facts == {"verdict": "passed", "shared": {"view": 1}, "at_most": {"view": 1}, "drawn_again": 0}
+
+
+def test_fingerprints_without_an_array_are_refused(tmp_path: Path) -> None:
+    model = load_named("songs", device="cpu")
+    marks = load(model.folder / FILE)
+    save(replace(marks, arrays={"bars": marks.arrays["bars"]}), tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="no array 'melodies' of uint8"):
+        Guard(replace(model, folder=tmp_path))
+    save(replace(marks, limits={"view": 1.0}), tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="a limit of 'view'; expected limits of 'bars of equal rhythm'"):
+        Guard(replace(model, folder=tmp_path))
+
+
 # ---- the owner's question
+
+
+REFUSED = {"file": "x", "reason": "not_midi", "message": "x: not_midi"}
 
 
 def owned(score: Score, n_copies: int, n_found: int, verdict: str) -> Owned:
@@ -134,13 +173,22 @@ def owned(score: Score, n_copies: int, n_found: int, verdict: str) -> Owned:
     pairs = (Pair(4, 1, "view", 0.5),)
     found = Audit(verdict, (rule,), controls, {"view": 1.0}, (4,) * n_copies, pairs, 2, 300, 100)  # pyright: ignore[reportArgumentType]
     names = ["first.mid, bar 1", "second.mid, bar 5"]
-    return Owned(found, [(pairs[0], score, score)], names, 2, {"not_midi": ["x"]}, {"first.mid": {"by_hash": True}})
+    return Owned(
+        found,
+        [(pairs[0], score, score)],
+        names,
+        2,
+        {"not_midi": ["x"], "equal to another": ["third.mid"]},
+        {"first.mid": {"by_hash": True}},
+    )
 
 
 @pytest.mark.parametrize(
     ("n_copies", "n_found", "verdict", "exit_code", "said"),
     [
-        (0, 20, "pass", 0, "0 of 100 outputs are copies of your 2 files (at most 3.6 % with 95 % confidence)"),
+        (0, 20, "pass", 5, "0 of 100 outputs are copies of your 2 files (at most 3.6 % with 95 % confidence)"),
+        (1, 20, "warn", 1, "1 file was refused: not_midi x1"),
+        (1, 20, "warn", 1, "left out: 1 equal to another"),
         (1, 20, "warn", 1, "copied: second.mid, bar 5"),
         (0, 12, "no power", 1, "no power: a control failed"),
     ],
@@ -166,8 +214,10 @@ def test_an_owner_is_answered(
     assert "1 of your 2 files are among what the model learnt from" in stated.as_text()
     written = json.loads((tmp_path / "out" / "audit.json").read_text())
     assert (written["n_copies"], written["members"], written["refused"]) == (
-        n_copies, {"first.mid": {"by_hash": True}}, {"not_midi": 1},
+        n_copies, {"first.mid": {"by_hash": True}}, [REFUSED],
     )  # fmt: skip
+    assert written["left_out"] == {"equal to another": ["third.mid"]}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["refused"] == [REFUSED]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "01_made.mid", "01_yours.mid", "audit.json", "manifest.json",
     ]  # fmt: skip

@@ -6,15 +6,16 @@ would be found at all.
 """
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from audiogan.corpus.index import Index, read_index
 from audiogan.corpus.score import Score
 from audiogan.evaluation.audit import Material, Owned
-from audiogan.evaluation.fingerprints import FILE, Fingerprints, expect, load
+from audiogan.evaluation.fingerprints import EQUAL, FILE, NO_CLIP, Fingerprints, expect, load
 from audiogan.pipeline import Model
 from audiogan.pipelines.multitrack.auditing import audit_clips, closest_pairs, views_of
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
@@ -58,12 +59,26 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
         summary = prepare(corpus, config, cache)
         owned = open_dataset(cache, config, corpus, "train")
         clips, songs = clips_of(owned, len(owned))
+        left_out = _left_out(read_index(cache / "index.jsonl"), {int(song) for song in songs})
         names = [f"{summary.songs[song]['name']}, bar {bar + 1}" for song, bar in _places(owned)]
     made = generate(model, count=count, seed=seed)
     material = _without_own(Material(clips, held_out.clips, made, songs, held_out.songs), grid)
     found = audit_clips(material, grid, seed=seed)
     members = _members(model, marks, summary, clips, songs)
-    return Owned(found, closest_pairs(found, material), names, len(set(songs)), summary.refused, members)
+    return Owned(found, closest_pairs(found, material), names, len(set(songs)), left_out, members)
+
+
+def _left_out(index: Index, used: Collection[int]) -> dict[str, list[str]]:
+    """Return names of files that were not compared, by why."""
+    found: dict[str, list[str]] = {}
+    for refusal in index.refused:
+        found.setdefault(refusal.reason, []).append(str(refusal.path))
+    for duplicate in index.duplicates:
+        found.setdefault(EQUAL, []).append(str(duplicate.path))
+    for song, entry in enumerate(index.entries):
+        if song not in used:
+            found.setdefault(NO_CLIP, []).append(str(entry.path))
+    return found
 
 
 def _without_own(material: Material[Score], grid: ClipGrid) -> Material[Score]:

@@ -74,8 +74,9 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
     corpus = CorpusConfig.model_validate({"folder": str(folder), "valid_fraction": 0.0, "max_refused": 1.0})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         cache = Path(place)
-        summary = prepare(corpus, model.config, cache)
+        prepare(corpus, model.config, cache)
         notes = open_dataset(cache, model.config, corpus, "train")
+        left_out = _refused(cache)
         names = _names(cache, notes.rows.tolist())
         owned = hear_notes(model.config, notes, with_vector=False)
         chosen = np.random.default_rng(seed).permutation(-(-count // len(owned)) * len(owned))[:count] % len(owned)
@@ -88,7 +89,7 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
             (pair, _sound(model, new), _sound(model, old)) for pair, new, old in closest_pairs(found, material)
         ]  # while the planes are there
         members = _members(marks, owned, names)
-    return Owned(found, pairs, names, len(set(names)), summary.refused, members)
+    return Owned(found, pairs, names, len(set(names)), left_out, members)
 
 
 def _names(cache: Path, rows: Sequence[int]) -> list[str]:
@@ -96,6 +97,15 @@ def _names(cache: Path, rows: Sequence[int]) -> list[str]:
     lines = (json.loads(line) for line in (cache / "index.jsonl").read_text(encoding="ascii").splitlines())
     names = [line["note"]["name"] for line in lines if "note" in line]
     return [str(names[row]) for row in rows]
+
+
+def _refused(cache: Path) -> dict[str, list[str]]:
+    """Return names of sounds that became no note, by reason."""
+    found: dict[str, list[str]] = {}
+    for line in (cache / "index.jsonl").read_text(encoding="ascii").splitlines():
+        if refusal := json.loads(line).get("refused"):
+            found.setdefault(refusal["reason"], []).append(refusal["name"])
+    return found
 
 
 def _sound(model: Model, note: Heard) -> Sound:

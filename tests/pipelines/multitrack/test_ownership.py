@@ -8,8 +8,8 @@ import pytest
 
 from audiogan.corpus import midi
 from audiogan.corpus.score import Score
-from audiogan.errors import CorpusError
-from audiogan.evaluation.fingerprints import FILE, save
+from audiogan.errors import CheckpointError, CorpusError
+from audiogan.evaluation.fingerprints import FILE, Fingerprints, save
 from audiogan.pipeline import Model
 from audiogan.pipelines.multitrack import ownership, take_fingerprints
 from audiogan.pipelines.multitrack.config import CorpusConfig
@@ -34,6 +34,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     mine, others, model = (tmp_path_factory.mktemp(name) for name in ("mine", "others", "model"))
     for number in range(3):
         midi.write(song(n_bars=8, seed=number), mine / f"song{number}.mid")
+    (mine / "twin.mid").write_bytes((mine / "song0.mid").read_bytes())
+    (mine / "bad.mid").write_bytes(b"no")
+    midi.write(song(n_bars=2, seed=50), mine / "short.mid")
     for number in range(6):
         midi.write(song(n_bars=9, seed=100 + number), others / f"{number}.mid")
     cache = tmp_path_factory.mktemp("cache")
@@ -66,7 +69,10 @@ def test_copies_are_named_and_so_is_what_a_model_learnt_from(
     assert set(found.found.copies) >= {8, 9}
     named = {found.names[pair.learnt] for pair, _, _ in found.pairs if pair.distance == 0}
     assert {"song0.mid, bar 4", "song1.mid, bar 3"} & named
-    assert (found.n_files, found.refused) == (3, {})
+    names = {why: [Path(name).name for name in names] for why, names in found.refused.items()}
+    assert names.pop("equal to another") == ["twin.mid"]
+    assert names.pop("without a clip of the model's length and metre") == ["short.mid"]
+    assert (found.n_files, list(names.values())) == (3, [["bad.mid"]])
     assert set(found.members) == {"song0.mid", "song1.mid", "song2.mid"}
     assert all(not facts["by_hash"] for facts in found.members.values())
 
@@ -75,6 +81,14 @@ def test_the_owners_own_songs_are_no_honest_ones(folders: dict[str, Any], monkey
     found = audited(folders, folders["held"][:10], monkeypatch, own_held=True)
     assert found.found.n_held_out == len(folders["held"])
     assert min(found.found.limits.values()) < 0 < max(found.found.limits.values())
+
+
+def test_fingerprints_of_another_pipeline_are_refused(
+    folders: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    save(Fingerprints("notes", {}, {}, {}), tmp_path / FILE)
+    with pytest.raises(CheckpointError, match=r"safetensors: fingerprints of notes; expected those of clips"):
+        audited({**folders, "model": tmp_path}, folders["held"][:10], monkeypatch)
 
 
 def test_a_folder_without_songs_is_refused(

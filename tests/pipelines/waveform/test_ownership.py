@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiogan.errors import UnsupportedError
+from audiogan.errors import CheckpointError, UnsupportedError
 from audiogan.evaluation.fingerprints import FILE, Fingerprints, save
 from audiogan.pipelines.waveform import ownership
 from audiogan.pipelines.waveform.auditing import MEL, Heard, hear, hear_notes
@@ -67,6 +67,10 @@ def test_a_model_without_limits_is_told_in_one_line(tmp_path: Path) -> None:
     ask = partial(audit_folder, model_of(tmp_path), tmp_path, count=8)
     with pytest.raises(UnsupportedError, match=r"no limits for an audit, which fingerprints\.safetensors tells"):
         ask()
-    save(Fingerprints("notes", {}, {}, {}), tmp_path / FILE)
+    save(Fingerprints("clips", {}, {}, {}), tmp_path / FILE)
+    with pytest.raises(CheckpointError, match="fingerprints of clips; expected those of notes"):
+        ask()
+    marks = {"keys": np.zeros(1, np.uint8), "bits": np.zeros((1, 24), np.uint8), "middle": np.zeros(192, np.float32)}
+    save(Fingerprints("notes", marks, {}, {}), tmp_path / FILE)
     with pytest.raises(UnsupportedError, match="expected a model trained with fingerprints"):
         ask()
