@@ -95,6 +95,8 @@ def _tell(terminal: Terminal, result: Any) -> None:
     pages = [result.folder / file["file"] for file in result.files if file.get("page")]
     if pages:
         lines = [f"{len(result.files)} files in {result.folder}", *(f"open {page}" for page in pages)]
+    for line in getattr(result, "said", ()):  # of an audit
+        terminal.say(line)
     if result.refused:
         terminal.say(f"{len(result.refused)} refused, {len(result.files)} files written")
     terminal.show(result.as_json(), lines, result.exit_code)

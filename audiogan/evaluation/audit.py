@@ -382,7 +382,7 @@ class Owned(NamedTuple):
         pairs: The nearest ones: the pair, the new item and the owner's item, as the pipeline writes them.
         names: Where each of the owner's items stands: file and place in it.
         n_files: Files that were read.
-        refused: Why others were not.
+        refused: File names by reason: those of the gate, or why a file that was read was left out.
         members: Files of the owner that the model learnt from, and by what that is known.
     """
 

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from audiogan.corpus.index import Index, read_index
+from audiogan.corpus.names import escape
 from audiogan.corpus.score import Score
+from audiogan.errors import CorpusError
 from audiogan.evaluation.audit import Material, Owned
 from audiogan.evaluation.fingerprints import EQUAL, FILE, NO_CLIP, Fingerprints, expect, load
 from audiogan.pipeline import Model
@@ -56,7 +58,10 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         cache = Path(place)
         corpus = CorpusConfig.model_validate({"folder": str(folder), **EVERY_CLIP})
-        summary = prepare(corpus, config, cache)
+        try:
+            summary = prepare(corpus, config, cache)
+        except CorpusError as error:
+            raise CorpusError(f"{escape(folder)}: {error}; expected a folder with MIDI files", error.reason) from None
         owned = open_dataset(cache, config, corpus, "train")
         clips, songs = clips_of(owned, len(owned))
         left_out = _left_out(read_index(cache / "index.jsonl"), {int(song) for song in songs})

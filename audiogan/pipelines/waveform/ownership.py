@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from audiogan.errors import UnsupportedError
+from audiogan.corpus.names import escape
+from audiogan.errors import CorpusError, UnsupportedError
 from audiogan.evaluation.audit import Material, Owned, audit_by_limits
 from audiogan.evaluation.fingerprints import FILE, Fingerprints, expect, load
 from audiogan.pipeline import Model
@@ -74,7 +75,11 @@ def audit_folder(model: Model, folder: Path, *, count: int, seed: int = 0) -> Ow
     corpus = CorpusConfig.model_validate({"folder": str(folder), "valid_fraction": 0.0, "max_refused": 1.0})
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         cache = Path(place)
-        prepare(corpus, model.config, cache)
+        try:
+            prepare(corpus, model.config, cache)
+        except CorpusError as error:
+            told = f"{escape(folder)}: {error}; expected a folder with recordings of single notes"
+            raise CorpusError(told, error.reason) from None
         notes = open_dataset(cache, model.config, corpus, "train")
         left_out = _refused(cache)
         names = _names(cache, notes.rows.tolist())

@@ -36,7 +36,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         midi.write(song(n_bars=8, seed=number), mine / f"song{number}.mid")
     (mine / "twin.mid").write_bytes((mine / "song0.mid").read_bytes())
     (mine / "bad.mid").write_bytes(b"no")
-    midi.write(song(n_bars=2, seed=50), mine / "short.mid")
+    midi.write(song(n_bars=1, seed=50), mine / "short.mid")
     for number in range(6):
         midi.write(song(n_bars=9, seed=100 + number), others / f"{number}.mid")
     cache = tmp_path_factory.mktemp("cache")
@@ -94,5 +94,6 @@ def test_fingerprints_of_another_pipeline_are_refused(
 def test_a_folder_without_songs_is_refused(
     folders: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    with pytest.raises(CorpusError):
+    told = rf"{tmp_path.name}: no song could be read of 0 files; expected a folder with MIDI files"
+    with pytest.raises(CorpusError, match=told):
         audited({**folders, "mine": tmp_path}, folders["held"][:10], monkeypatch)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from audiogan.errors import CheckpointError, UnsupportedError
+from audiogan.errors import CheckpointError, CorpusError, UnsupportedError
 from audiogan.evaluation.fingerprints import FILE, Fingerprints, save
 from audiogan.pipelines.waveform import ownership
 from audiogan.pipelines.waveform.auditing import MEL, Heard, hear, hear_notes
@@ -74,3 +74,16 @@ def test_a_model_without_limits_is_told_in_one_line(tmp_path: Path) -> None:
     save(Fingerprints("notes", marks, {}, {}), tmp_path / FILE)
     with pytest.raises(UnsupportedError, match="expected a model trained with fingerprints"):
         ask()
+
+
+def test_a_folder_without_sounds_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, mine = tmp_path / "model", tmp_path / "mine"
+    model.mkdir()
+    mine.mkdir()
+    (mine / "song.mid").write_bytes(b"MThd")
+    marks = {"keys": np.zeros(1, np.uint8), "bits": np.zeros((1, 24), np.uint8), "middle": np.zeros(192, np.float32)}
+    save(Fingerprints("notes", marks, {}, {"audit_limits": LIMITS}), model / FILE)
+    held = SimpleNamespace(planes=[], pitch=[])
+    monkeypatch.setattr(ownership, "find", lambda model, reference, *, count: held)
+    with pytest.raises(CorpusError, match="mine: no note could be read of 0 sounds; expected a folder with recordings"):
+        audit_folder(model_of(model), mine, count=8)
