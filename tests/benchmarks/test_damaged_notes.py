@@ -31,7 +31,7 @@ from tests.benchmarks.damaged_notes import (
     some_silent,
     with_noise,
 )
-from tests.pipelines.waveform.test_auditing import CONFIG, note
+from tests.pipelines.waveform.test_auditing import EAR, note
 
 RATE = 16_000
 N_GROUPS = 8
@@ -163,9 +163,9 @@ def test_the_deaf_model_plays_one_velocity(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_planted_notes_are_caught_in_disguise(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("N_DRAWS", 2), ("ENOUGH_DRAWS", 1)):  # of the control, which has its own tests
-        monkeypatch.setattr(audit, name, value)
-    made = [note(seed).sound(CONFIG.sample_rate) for seed in range(3000, 3020)]
+    for name in ("N_DRAWS", "ENOUGH_DRAWS"):  # of the control, which has its own tests
+        monkeypatch.setattr(audit, name, 2)
+    made = [note(seed).sound(EAR.sample_rate) for seed in range(3000, 3020)]
     learnt, honest = ([note(seed) for seed in range(first, first + 10)] for first in (0, 2000))
-    found = copied(CONFIG, made, [60.0] * len(made), learnt, honest, seed=0, only=[damaged_notes.DISGUISED.name])
+    found = copied(EAR, made, [60.0] * len(made), learnt, honest, seed=0, only=[damaged_notes.DISGUISED.name])
     assert [one.is_caught for one in found] == [True]
