@@ -64,14 +64,18 @@ def half_of_nearest(distances: Array) -> float:
     return 0.5 * float(distances.min())
 
 
-def beyond_longest(distances: Array) -> float:
-    """Return the limit for shared runs, given as negative lengths: 16 notes, and 1.3 times the longest honest run.
+def beyond_longest(distances: Array, least: float = LEAST_RUN) -> float:
+    """Return the limit for shared runs, given as negative lengths: `least` notes, and 1.3 times the longest honest run.
+
+    Args:
+        distances: Of honest items, `(item,)`, each the negative length of its longest shared run.
+        least: Runs that are shorter never count.
 
     Example:
         >>> beyond_longest(np.array([-9.0, -20.0]))
         -26.0
     """
-    return -max(LEAST_RUN, LONGER * float(-distances.min()))
+    return -max(least, LONGER * float(-distances.min()))
 
 
 class Material(NamedTuple, Generic[T]):

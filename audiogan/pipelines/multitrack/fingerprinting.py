@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audiogan.corpus.score import Score
+from audiogan.evaluation.audit import beyond_longest
 from audiogan.evaluation.fingerprints import Array, Fingerprints, Layout, calibrate, expect
 from audiogan.pipelines.multitrack.auditing import disguise
 from audiogan.pipelines.multitrack.config import Config, CorpusConfig
@@ -29,7 +30,7 @@ KIND = "clips"
 BARS, MELODIES = "bars of equal rhythm", "windows of a shared melody"
 WINDOW, LEAST_STEPS = 12, 5  # steps of a window, and how many of them have to differ
 LEAST_ONSETS, LEAST_PITCHED = 8, 4  # of a bar that tells anything
-LEAST_SHARED, LONGER = 2.0, 1.3
+LEAST_SHARED = 2.0
 MOST_AT_ONCE = 3  # notes that start together in a track: more are not told apart
 HASH_BYTES = 5
 N_PLANTED = 400
@@ -45,14 +46,16 @@ class Marks(NamedTuple):
     hash: Hashes
 
 
-def limit_of(distances: Array, planted: Array) -> float:  # noqa: ARG001  copies share far more
+def limit_of(distances: Array, _planted: Array) -> float:
     """Return the limit for numbers of shared windows, given as negative: two, and 1.3 times the most honest ones.
+
+    Copies share far more, so they have no say.
 
     Example:
         >>> limit_of(np.array([0.0, -1.0]), np.zeros(0)), limit_of(np.array([0.0, -10.0]), np.zeros(0))
         (-2.0, -13.0)
     """
-    return -max(LEAST_SHARED, LONGER * float(-distances.min()))
+    return beyond_longest(distances, LEAST_SHARED)
 
 
 def grid_of(config: Config, n_bars: int | None = None) -> ClipGrid:

@@ -48,8 +48,8 @@ LAYOUT: Layout = {
 Bits = NDArray[np.bool_]
 
 
-def limit_of(held_out: Array, planted: Array) -> float:  # noqa: ARG001  what it costs them is told, not bounded
-    """Return the most bits by which 19 of 20 disguised copies differ.
+def limit_of(_held_out: Array, planted: Array) -> float:
+    """Return the most bits by which 19 of 20 disguised copies differ; what it costs honest notes is told.
 
     Example:
         >>> limit_of(np.zeros(0), np.array([1.0, 2.0, 5.0]))
